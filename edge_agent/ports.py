@@ -1,0 +1,223 @@
+"""What lies outside the core, as protocols: clock, entropy, dispensers, books, catalogues, uplink.
+
+Adapters implement these; `bootstrap` and `sim` choose which. Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from edge_agent.model.books import FuelSums, OpenFuelling, SettledSale, Totals, UnpaidFuelling
+from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
+from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
+from edge_agent.model.ledger import LedgerHead, LedgerRecord
+from edge_agent.model.membership import Account, Member
+from edge_agent.model.plates import PlateSighting
+from edge_agent.model.prices import PriceSet
+from edge_agent.model.records import RecordBody
+
+# --- time and chance ----------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Wall time for records, monotonic time for deadlines."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the wall clock is synchronised."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of a clock that never goes back; its zero means nothing."""
+
+
+class Entropy(Protocol):
+    """The only source of chance."""
+
+    def token(self, bytes_count: int) -> bytes:
+        """Return random bytes; cryptographically strong outside the simulator."""
+
+    def uniform(self) -> float:
+        """Return a number in [0, 1), for jitter."""
+
+
+# --- dispensers ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes to put on the wire, as one write."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Something a dispenser reported."""
+
+    event: DispenserEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Bytes or behaviour that break the protocol: counted by reason, shown, never fatal."""
+
+    reason: str
+    data: bytes = b""
+
+
+Output: TypeAlias = Send | Emit | Fault
+
+
+class Engine(Protocol):
+    """A protocol without I/O: bytes and time in, bytes and events out. One engine serves one bus.
+
+    `now_ms` is monotonic. The runner calls `on_connected` whenever the transport opens, again after
+    each reconnection, and `on_timer` once `next_deadline_ms` has passed. No method blocks or raises
+    on any bytes.
+    """
+
+    def on_connected(self, now_ms: int) -> list[Output]:
+        """The transport opened: forget half-received frames, ask every fuelling point anew."""
+
+    def on_disconnected(self, now_ms: int) -> list[Output]:
+        """The transport is gone: report every fuelling point offline."""
+
+    def on_bytes(self, now_ms: int, data: bytes) -> list[Output]:
+        """Take in bytes, in pieces of any size."""
+
+    def on_timer(self, now_ms: int) -> list[Output]:
+        """Poll, time out, retry: whatever is due."""
+
+    def submit(self, now_ms: int, command: DispenserCommand) -> list[Output]:
+        """Queue a command; it is answered by exactly one `CommandDone` or `CommandFailed`."""
+
+    def next_deadline_ms(self) -> int | None:
+        """When `on_timer` wants to be called; None for never."""
+
+
+class Transport(Protocol):
+    """A byte stream to the other side of a bus."""
+
+    async def open(self) -> None:
+        """Open the device or connection. Raises `LinkLost`."""
+
+    async def read(self) -> bytes:
+        """Return at least one byte. Raises `LinkLost` when the stream ended."""
+
+    async def write(self, data: bytes) -> None:
+        """Write all bytes. Raises `LinkLost`."""
+
+    async def close(self) -> None:
+        """Close; closing twice is harmless."""
+
+
+class Dispensers(Protocol):
+    """All dispensers of the station, whatever bus they are on."""
+
+    async def command(self, command: DispenserCommand) -> None:
+        """Hand a command to the bus of its fuelling point; the answer comes as an event."""
+
+    def subscribe(self, listener: Callable[[DispenserEvent], None]) -> None:
+        """Call `listener` on the event loop with each event, in the order of the wire."""
+
+
+# --- the books ----------------------------------------------------------------------------------
+
+
+class Books(Protocol):
+    """The ledger and its projections. Reads are quick and synchronous; appends are durable."""
+
+    async def append(self, bodies: Sequence[RecordBody]) -> tuple[LedgerRecord, ...]:
+        """Append records in one transaction, with their effects on the projections.
+
+        Returns once they are on disk.
+
+        Raises:
+            SaleRefused: a body contradicts the projections (paid twice, refunded twice,
+                overspent); nothing was written.
+            StorageUnavailable: the disk is full, read-only or broken; nothing was written.
+        """
+
+    def head(self) -> LedgerHead: ...
+    def acked_seq(self) -> int: ...
+    def records_after(self, seq: int, limit: int) -> list[LedgerRecord]: ...
+    def hash_at(self, seq: int) -> str | None:
+        """Return the hash of a record of this epoch; the genesis hash for 0; None if unknown."""
+
+    async def move_acked(self, epoch: int, up_to_seq: int) -> None:
+        """Note durably that HQ has committed everything up to this record."""
+
+    def open_fuellings(self) -> list[OpenFuelling]: ...
+    def unpaid(self) -> list[UnpaidFuelling]: ...
+    def unpaid_fuelling(self, fuelling: FuellingId) -> UnpaidFuelling | None: ...
+    def sale(self, sale: SaleId) -> SettledSale | None: ...
+    def sale_of(self, fuelling: FuellingId) -> SettledSale | None: ...
+    def sale_by_key(self, idempotency_key: str) -> SettledSale | None: ...
+    def recent_sales(self, limit: int) -> list[SettledSale]: ...
+    def totals(self) -> list[Totals]: ...
+    def account(self, account: AccountRef) -> Account | None: ...
+    def sums(self) -> FuelSums: ...
+    def applied_price_set(self, fp: FpId) -> str | None: ...
+    def stop_all_active(self) -> bool: ...
+
+    def storage_healthy(self) -> bool:
+        """False while appends fail; probes and recovers by itself once there is space again."""
+
+
+class Catalogues(Protocol):
+    """What HQ published and this station accepted: members, prices, policy."""
+
+    def member(self, ref: MemberRef) -> Member | None: ...
+    def member_by_index(self, kind: str, index: str) -> Member | None:
+        """Look a member up by the blind index of a `kind` of identifier: card, phone or plate."""
+
+    def price_set(self, at_ms: int) -> PriceSet | None:
+        """Return the price set in force at a wall time."""
+
+    def policy_json(self) -> str | None:
+        """Return the policy in force as JSON text."""
+
+    def versions(self) -> dict[str, int]:
+        """Return the version in force by dataset."""
+
+
+class BlindIndex(Protocol):
+    """Keyed hashes of personal identifiers."""
+
+    def of(self, kind: str, identifier: str) -> str:
+        """Return the index of a normalised identifier under its kind's key."""
+
+
+# --- uplink and cameras -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message from the broker, as it came."""
+
+    topic: str
+    payload: bytes
+
+
+class Uplink(Protocol):
+    """A wire to HQ. Its acknowledgements mean nothing; only HQ's own do."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None) -> None:
+        """Hand a message to the broker. Raises `LinkLost` when there is no connection."""
+
+    def messages(self) -> AsyncIterator[Inbound | bool]:
+        """Yield inbound messages, and True/False whenever the connection comes or goes."""
+
+
+class Sightings(Protocol):
+    """Where the plates that cameras read come from."""
+
+    def subscribe(self, listener: Callable[[PlateSighting], None]) -> None: ...
