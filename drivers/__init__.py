@@ -1,1 +1,1 @@
-"""Dispenser and tank-gauge drivers: one protocol family a folder, bytes on one side, events on the other."""
+"""Drivers: one protocol family a folder, bytes on one side and dispenser events on the other."""
