@@ -16,7 +16,8 @@ from edge_agent.model.ledger import LedgerHead, LedgerRecord
 from edge_agent.model.membership import Account, Member
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.prices import PriceSet
-from edge_agent.model.records import RecordBody
+from edge_agent.model.records import PriceApplied, RecordBody
+from edge_agent.model.wire import MemberEntry
 
 # --- time and chance ----------------------------------------------------------------------------
 
@@ -162,7 +163,9 @@ class Books(Protocol):
     def totals(self) -> list[Totals]: ...
     def account(self, account: AccountRef) -> Account | None: ...
     def sums(self) -> FuelSums: ...
-    def applied_price_set(self, fp: FpId) -> str | None: ...
+    def applied_prices(self, fp: FpId) -> PriceApplied | None:
+        """Return the prices that a fuelling point confirmed last."""
+
     def stop_all_active(self) -> bool: ...
 
     def storage_healthy(self) -> bool:
@@ -191,6 +194,50 @@ class BlindIndex(Protocol):
 
     def of(self, kind: str, identifier: str) -> str:
         """Return the index of a normalised identifier under its kind's key."""
+
+
+class CatalogueAcceptor(Protocol):
+    """Brings a verified catalogue into force, in one transaction with its ledger record.
+
+    `version` is the dataset's, `counter` the signer's, `sha256` the digest of the payload as it
+    travelled. Each method raises `MessageRefused` (`replayed`) for a counter that is not greater
+    than the last one accepted of the dataset, and `StorageUnavailable`; then nothing has changed.
+    """
+
+    async def accept_members(
+        self,
+        version: int,
+        counter: int,
+        members: Sequence[MemberEntry],
+        *,
+        replaced: bool,
+        sha256: str,
+    ) -> None:
+        """Take in members: all of them anew (`replaced`), or those that changed."""
+
+    async def accept_prices(
+        self, version: int, counter: int, price_sets: Sequence[PriceSet], *, sha256: str
+    ) -> None:
+        """Take in every price set that is in force or to come."""
+
+    async def accept_policy(
+        self, version: int, counter: int, policy_json: str, *, sha256: str
+    ) -> None:
+        """Take in a policy that `model.policy` has read without complaint."""
+
+
+class SignatureVerifier(Protocol):
+    """The HQ keys that this station trusts."""
+
+    def verify(self, key_id: str, signed: bytes, signature: bytes) -> None:
+        """Check a signature. Raises `MessageRefused`: `unknown_key` or `bad_signature`."""
+
+
+class Parking(Protocol):
+    """Where refused messages wait for a person, bounded: the oldest gives way."""
+
+    def park(self, topic: str, reason: str, payload: bytes) -> None:
+        """Keep a refused message."""
 
 
 # --- uplink and cameras -------------------------------------------------------------------------
