@@ -120,7 +120,7 @@ class Transport(Protocol):
 class Dispensers(Protocol):
     """All dispensers of the station, whatever bus they are on."""
 
-    async def command(self, command: DispenserCommand) -> None:
+    def command(self, command: DispenserCommand) -> None:
         """Hand a command to the bus of its fuelling point; the answer comes as an event."""
 
     def subscribe(self, listener: Callable[[DispenserEvent], None]) -> None:
@@ -149,6 +149,9 @@ class Books(Protocol):
     def records_after(self, seq: int, limit: int) -> list[LedgerRecord]: ...
     def hash_at(self, seq: int) -> str | None:
         """Return the hash of a record of this epoch; the genesis hash for 0; None if unknown."""
+
+    def sales_after(self, seq: int) -> int:
+        """Return how many sales were settled in records after this one: what HQ still waits for."""
 
     async def move_acked(self, epoch: int, up_to_seq: int) -> None:
         """Note durably that HQ has committed everything up to this record."""

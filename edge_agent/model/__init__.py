@@ -1,1 +1,1 @@
-"""Values and words of the trade: units, ids, events, commands, ledger records, wire messages, errors. No I/O."""
+"""Values and words of the trade: units, ids, events, commands, records, messages. No I/O."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_agent.model.ids import FpId, FuellingId, LogicalNozzle, SaleId
-from edge_agent.model.records import FuellingAuthorised, FuellingCompleted, SaleRefunded, SaleSettled
+from edge_agent.model.records import (
+    FuellingAuthorised,
+    FuellingCompleted,
+    SaleRefunded,
+    SaleSettled,
+)
 from edge_agent.model.units import Money, Volume
 
 

@@ -1,9 +1,10 @@
 """The one tree of errors.
 
     EdgeAgentError
-    ├── RefusedError            the caller asked for what a rule forbids; asking again changes nothing
+    ├── RefusedError            a rule forbids it; asking again changes nothing
     │   ├── CommandRefused      a dispenser or fuelling point cannot do this now
     │   ├── SaleRefused         a quote, tender or settlement breaks a rule
+    │   ├── BooksRefused        books cannot be opened, restored or read in as asked
     │   ├── PlateRefused        a text is no number plate
     │   ├── ConfigRefused       a station's configuration is wrong
     │   ├── PolicyRefused       a policy is senseless or malformed
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a person is told: a stable code, what happened and what to do next, in both languages."""
+    """What a person is told: a stable code, what happened, what to do next; both languages."""
 
     code: str
     text_zh: str
@@ -53,6 +54,10 @@ class CommandRefused(RefusedError):
 
 class SaleRefused(RefusedError):
     """A quote, tender, settlement or refund breaks a rule."""
+
+
+class BooksRefused(RefusedError):
+    """Books cannot be opened, restored, rebuilt or read in as asked; they are left as they were."""
 
 
 class PlateRefused(RefusedError):
@@ -111,5 +116,10 @@ def invariant(holds: bool, what: str) -> None:
     """
     if not holds:
         raise CorruptionError(
-            Problem("invariant_broken", "内部数据矛盾，请联系技术支持", "internal data contradict each other"), what
+            Problem(
+                "invariant_broken",
+                "内部数据矛盾，请联系技术支持",
+                "internal data contradict each other",
+            ),
+            what,
         )

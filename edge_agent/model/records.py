@@ -35,6 +35,19 @@ class NozzleTotals(RecordBody):
     amount_fen: Fen | None
 
 
+class EpochOpened(RecordBody):
+    """First record of books that continue others, after a restore: where those ended.
+
+    Binds the chains of both epochs together, since each starts at the genesis hash.
+    """
+
+    kind: ClassVar[str] = "epoch.opened"
+    reason: Literal["restore"]
+    previous_epoch: int
+    previous_seq: int
+    previous_hash: str
+
+
 class StationStarted(RecordBody):
     """The agent came up."""
 
@@ -73,12 +86,13 @@ class FuellingAuthorised(RecordBody):
 
 
 class FuellingCancelled(RecordBody):
-    """An authorisation ended without a drop of fuel."""
+    """An authorisation ended without a drop of fuel; a prepayment has to be handed back."""
 
     kind: ClassVar[str] = "fuelling.cancelled"
     fuelling_id: str
     fp: int
     reason: str
+    prepaid_fen: Fen
 
 
 class FuellingCompleted(RecordBody):
@@ -96,6 +110,8 @@ class FuellingCompleted(RecordBody):
     amount_fen: Fen
     totals_before: NozzleTotals | None
     totals_after: NozzleTotals | None
+    """None where the totalisers could not be read afterwards; the next reading then exceeds
+    `totals_before` by this fuelling's own figures."""
     origin: FuellingOrigin
     member_ref: str | None
     plate_ref: str | None
@@ -151,7 +167,18 @@ class RejectedOffer(RecordBody):
     offer: str
     reason: str
     missing: int | None
-    """Fen, millilitres or seconds short of the condition, by `reason`; None where no amount helps."""
+    """Fen, millilitres or seconds short, by `reason`; None where no amount helps."""
+    text_zh: str
+    text_en: str
+
+
+class NextStep(RecordBody):
+    """The next best purchase: the preset from which on one more offer applies."""
+
+    kind: ClassVar[str] = "-"
+    offer: str
+    preset_amount_fen: Fen
+    payable_fen: Fen
     text_zh: str
     text_en: str
 
@@ -165,6 +192,8 @@ class QuoteBody(RecordBody):
     volume_ml: Millilitres
     unit_price_milli: PriceMilli
     at_ms: int
+    utc_offset_minutes: int = 480
+    """The station's calendar: weekdays and hours of offers are judged by it."""
     member_ref: str | None
     tier: str | None
     list_amount_fen: Fen
@@ -172,6 +201,7 @@ class QuoteBody(RecordBody):
     applied: list[AppliedOffer]
     rejected: list[RejectedOffer]
     points_earned: int
+    next_step: NextStep | None = None
 
 
 class Tender(RecordBody):
@@ -288,7 +318,8 @@ class OperatorAction(RecordBody):
 
 
 AnyBody = (
-    StationStarted
+    EpochOpened
+    | StationStarted
     | StationStopped
     | FuellingAuthorised
     | FuellingCancelled
@@ -311,6 +342,7 @@ AnyBody = (
 BODIES: dict[str, type[RecordBody]] = {
     body.kind: body
     for body in (
+        EpochOpened,
         StationStarted,
         StationStopped,
         FuellingAuthorised,

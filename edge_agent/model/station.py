@@ -1,4 +1,4 @@
-"""The plan of a station: what is wired where. Built from the configuration, immutable afterwards."""
+"""The plan of a station: what is wired where. Built from the configuration, then immutable."""
 
 from __future__ import annotations
 
