@@ -6,6 +6,7 @@
     │   ├── SaleRefused         a quote, tender or settlement breaks a rule
     │   ├── BooksRefused        books cannot be opened, restored or read in as asked
     │   ├── PlateRefused        a text is no number plate
+    │   ├── PictureRefused      a file is no picture, or one too large to look at
     │   ├── ConfigRefused       a station's configuration is wrong
     │   ├── PolicyRefused       a policy is senseless or malformed
     │   └── MessageRefused      a message from outside is malformed, forged, stale or not for us
@@ -13,6 +14,7 @@
     │   └── FrameRejected       bytes that are no valid frame
     ├── UnavailableError        something outside does not answer now; retrying makes sense
     │   ├── LinkLost            a serial line, socket or broker is gone
+    │   ├── CameraLost          a camera, its stream or its folder is gone
     │   ├── StorageUnavailable  the disk is full, read-only or broken
     │   └── WeightsMissing      the plate readers' weights are not installed
     └── CorruptionError         stored data contradicts itself; a person has to look
@@ -64,6 +66,10 @@ class PlateRefused(RefusedError):
     """A text does not follow the grammar of any number plate. The text is never in the message."""
 
 
+class PictureRefused(RefusedError):
+    """A file is no picture that can be decoded, or one too large to decode."""
+
+
 class ConfigRefused(RefusedError):
     """A station's configuration is wrong; `detail` names file, table and key."""
 
@@ -90,6 +96,10 @@ class UnavailableError(EdgeAgentError):
 
 class LinkLost(UnavailableError):
     """A serial line, a socket or the broker is gone."""
+
+
+class CameraLost(UnavailableError):
+    """A camera, its stream or its folder of pictures is gone or silent."""
 
 
 class StorageUnavailable(UnavailableError):
