@@ -95,10 +95,6 @@ class UnitPrice:
         return f"{whole}.{rest:03d}".removesuffix("0")
 
 
-NO_MONEY = Money(0)
-NO_VOLUME = Volume(0)
-
-
 def amount_of(volume: Volume, price: UnitPrice) -> Money:
     """Price a volume: millilitres x thousandths of a yuan per litre, rounded half up to the fen."""
     return Money(divide_half_up(volume.ml * price.milli, 10_000))
@@ -122,3 +118,7 @@ def _same(one: T, other: T) -> T:
     if type(one) is not type(other):
         raise TypeError(f"{type(one).__name__} does not mix with {type(other).__name__}")
     return other
+
+
+NO_MONEY = Money(0)
+NO_VOLUME = Volume(0)
