@@ -1,0 +1,233 @@
+"""Joins an engine to a transport: the one place where the protocols meet asyncio.
+
+The same runner serves a serial port, a TCP connection and a wire in memory under virtual time. It
+never interprets a byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from drivers.transport.link import link_lost
+from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
+from edge_agent.model.errors import LinkLost
+from edge_agent.model.ids import BusId
+from edge_agent.ports import Clock, Emit, Engine, Entropy, Output, Send, Transport
+
+BACK_OFF_FIRST_MS: Final = 100
+BACK_OFF_CAP_MS: Final = 2_000
+WRITES_WAITING_MAX: Final = 64
+"""A device that takes no bytes while the engine sends this often is treated as lost."""
+
+
+@dataclass(slots=True)
+class BusCounters:
+    """What happened on a bus since the runner was made."""
+
+    connections: int = 0
+    writes: int = 0
+    bytes_sent: int = 0
+    reads: int = 0
+    bytes_received: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+class BusRunner:
+    """Runs one engine on one transport for ever, reopening the transport whenever it is lost.
+
+    Args:
+        bus: the name under which faults are reported.
+        engine: the protocol; called only from the event loop, never re-entered.
+        transport: opened, and reopened with growing pauses, by `run`.
+        clock: its monotonic time is the engine's time.
+        emit: takes each event, in the order of the wire; may call `submit`.
+        on_fault: takes each fault with its reason and the bytes at fault.
+        entropy: jitter for the pauses, so that many buses do not come back in step.
+    """
+
+    def __init__(
+        self,
+        bus: BusId,
+        engine: Engine,
+        transport: Transport,
+        clock: Clock,
+        emit: Callable[[DispenserEvent], None],
+        on_fault: Callable[[BusId, str, bytes], None],
+        *,
+        entropy: Entropy,
+    ) -> None:
+        self.bus = bus
+        self.counters = BusCounters()
+        self._engine = engine
+        self._transport = transport
+        self._clock = clock
+        self._emit = emit
+        self._on_fault = on_fault
+        self._entropy = entropy
+        self._ticked_ms = clock.monotonic_ms()
+        self._is_connected = False
+        self._outputs: deque[Output] = deque()
+        self._is_applying = False
+        self._writes: deque[bytes] = deque()
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_ms = 0
+        self._alarm: asyncio.Future[None] | None = None
+        self._is_stalled = False
+
+    @property
+    def ticked_ms(self) -> int:
+        """Monotonic time at which this bus last did something; the watchdog's sign of life."""
+        return self._ticked_ms
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the transport is open."""
+        return self._is_connected
+
+    def submit(self, command: DispenserCommand) -> None:
+        """Hand a command to the engine, on the event loop; the answer comes as an event."""
+        self._apply(self._engine.submit(self._clock.monotonic_ms(), command))
+
+    async def run(self) -> None:
+        """Serve the bus until cancelled. An engine that raises ends this with its exception."""
+        attempt = 0
+        while True:
+            received = self.counters.reads
+            try:
+                await self._transport.open()
+                await self._serve()
+            except LinkLost as lost:
+                self._count_fault("link_lost", str(lost.detail).encode())
+            finally:
+                self._disarm()
+                await self._transport.close()
+            if self._is_connected:
+                self._is_connected = False
+                self._writes.clear()
+                self._apply(self._engine.on_disconnected(self._tick()))
+            self._tick()
+            attempt = 0 if self.counters.reads > received else attempt + 1
+            await asyncio.sleep(self._pause_ms(attempt) / 1000)
+
+    async def _serve(self) -> None:
+        """Read, write and keep time until the link is lost or something raises."""
+        self.counters.connections += 1
+        self._writes.clear()
+        self._is_connected, self._is_stalled = True, False
+        self._apply(self._engine.on_connected(self._tick()))
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+        for task in tasks:
+            task.add_done_callback(self._wake)
+        try:
+            await self._keep_time(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [error for error in ended if isinstance(error, Exception)]
+        for failure in sorted(failures, key=lambda error: isinstance(error, LinkLost)):
+            raise failure  # an engine's own error before the loss that came with it
+
+    async def _keep_time(self, tasks: list[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        while not any(task.done() for task in tasks):
+            self._alarm = loop.create_future()
+            await self._alarm
+            if self._is_stalled:
+                raise link_lost(f"bus {self.bus}: the device takes no bytes")
+            now_ms = self._tick()
+            due_ms = self._engine.next_deadline_ms()
+            if due_ms is not None and due_ms <= now_ms:
+                self._apply(self._engine.on_timer(now_ms))
+            else:
+                self._arm()
+
+    async def _read(self) -> None:
+        while True:
+            data = await self._transport.read()
+            self.counters.reads += 1
+            self.counters.bytes_received += len(data)
+            self._apply(self._engine.on_bytes(self._tick(), data))
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._writes:
+                data = self._writes.popleft()
+                self.counters.writes += 1
+                self.counters.bytes_sent += len(data)
+                await self._transport.write(data)
+            self._write_waiter = loop.create_future()
+            await self._write_waiter
+
+    def _apply(self, outputs: Iterable[Output]) -> None:
+        self._outputs.extend(outputs)
+        if self._is_applying:  # a listener submitted a command: its outputs wait their turn
+            return
+        self._is_applying = True
+        try:
+            while self._outputs:
+                output = self._outputs.popleft()
+                if isinstance(output, Send):
+                    self._queue_write(output.data)
+                elif isinstance(output, Emit):
+                    self._emit(output.event)
+                else:
+                    self._count_fault(output.reason, output.data)
+        finally:
+            self._is_applying = False
+        self._arm()
+
+    def _queue_write(self, data: bytes) -> None:
+        if not self._is_connected:
+            return
+        if len(self._writes) >= WRITES_WAITING_MAX:
+            self._is_stalled = True
+            self._wake()
+            return
+        self._writes.append(data)
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+
+    def _arm(self) -> None:
+        due_ms = self._engine.next_deadline_ms()
+        if not self._is_connected or due_ms is None:
+            return
+        if self._timer is not None:
+            if self._timer_due_ms <= due_ms:
+                return  # it fires early, finds nothing due and arms itself again
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        wait_ms = max(0, due_ms - self._clock.monotonic_ms())
+        self._timer = loop.call_at(loop.time() + wait_ms / 1000, self._on_timer)
+        self._timer_due_ms = due_ms
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._wake()
+
+    def _wake(self, _: object = None) -> None:
+        if self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(None)
+
+    def _tick(self) -> int:
+        self._ticked_ms = self._clock.monotonic_ms()
+        return self._ticked_ms
+
+    def _pause_ms(self, attempt: int) -> float:
+        longest: int = min(BACK_OFF_CAP_MS, BACK_OFF_FIRST_MS << min(attempt, 10))
+        return longest * (0.5 + 0.5 * self._entropy.uniform())
+
+    def _count_fault(self, reason: str, data: bytes) -> None:
+        self.counters.faults[reason] += 1
+        self._on_fault(self.bus, reason, data)

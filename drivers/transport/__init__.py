@@ -1,0 +1,1 @@
+"""Ways for bytes to reach the other side of a bus; each satisfies `edge_agent.ports.Transport`."""

@@ -1,0 +1,1 @@
+"""A whole station in virtual time, with faults."""
