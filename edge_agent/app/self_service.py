@@ -1,0 +1,154 @@
+"""What happens without an attendant's touch: release by plate or policy, settling by plate or
+prepayment.
+
+A plate releases a nozzle when a camera is sure of it, its member has consented, the policy allows
+plate pay and stored value is there; the dispenser is preset to what may be charged, so that no
+driver owes more than the account holds. Whatever does not fit stays an ordinary sale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from edge_agent.app.point_of_sale import PointOfSale, TenderOffer
+
+from edge_agent.app.forecourt import Forecourt
+from edge_agent.core.point import Phase, Point, fp_state
+from edge_agent.core.visits import LEAST_VOTES, NO_VISITS, Visit, current, seen, served
+from edge_agent.model.dispenser import Preset
+from edge_agent.model.errors import RefusedError, StorageUnavailable
+from edge_agent.model.fuelling import AuthoriseRequest, FpState
+from edge_agent.model.ids import BayId, FpId, FuellingId, PlateRef
+from edge_agent.model.membership import KnownPlate
+from edge_agent.model.plates import PlateSighting
+from edge_agent.model.policy import Policy
+from edge_agent.model.records import FuellingCompleted
+from edge_agent.model.units import Money
+from edge_agent.ports import BlindIndex, Books, Catalogues, Clock
+
+logger = logging.getLogger(__name__)
+
+LEAST_LIMIT = Money(1_000)
+"""With less than 10 yuan to spend, the attendant decides."""
+OPERATOR = "self-service"
+
+
+class SelfService:
+    """Watches the forecourt and the cameras, and acts where the policy says so."""
+
+    def __init__(
+        self,
+        forecourt: Forecourt,
+        pos: PointOfSale,
+        books: Books,
+        catalogues: Catalogues,
+        index: BlindIndex,
+        clock: Clock,
+        policy: Callable[[], Policy],
+    ) -> None:
+        self._forecourt = forecourt
+        self._pos = pos
+        self._books = books
+        self._catalogues = catalogues
+        self._index = index
+        self._clock = clock
+        self._policy = policy
+        self._visits = NO_VISITS
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: set[FpId] = set()
+        forecourt.subscribe(self._on_point)
+        forecourt.on_completed(self._on_completed)
+
+    async def settle_left_over(self) -> None:
+        """Settle what was completed, but not charged, when the agent went down."""
+        for unpaid in self._books.unpaid():
+            await self._settle(unpaid.completed)
+
+    def on_sighting(self, sighting: PlateSighting) -> None:
+        """Take in what a camera saw; an unsure sighting changes nothing."""
+        if not sighting.confirmed or sighting.votes < LEAST_VOTES:
+            return
+        ref = PlateRef(self._index.of("plate", sighting.plate.text))
+        member = self._catalogues.member_by_index("plate", ref)
+        plate = KnownPlate(ref, sighting.plate.masked(), member)
+        self._visits = seen(self._visits, sighting.bay, plate, self._clock.wall_ms())
+        for fp, point in self._forecourt.points().items():
+            if point.plan.bay == sighting.bay:
+                self._on_point(fp)
+
+    def visit_at(self, bay: BayId | None) -> Visit | None:
+        """Return the visit at a bay."""
+        return None if bay is None else current(self._visits, bay, self._clock.wall_ms())
+
+    def _on_point(self, fp: FpId) -> None:
+        point = self._forecourt.point(fp)
+        if point.phase is not Phase.READY or fp_state(point) is not FpState.CALLING:
+            return
+        if fp in self._asking or self._forecourt.stop_all_active:
+            return
+        request = self._wish(point)
+        if request is not None:
+            self._asking.add(fp)
+            task = asyncio.ensure_future(self._release(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _wish(self, point: Point) -> AuthoriseRequest | None:
+        policy = self._policy()
+        visit = self.visit_at(point.plan.bay)
+        if visit is not None and not visit.served:
+            limit = self._plate_limit(visit, policy)
+            if limit is not None and visit.plate.member is not None:
+                return AuthoriseRequest(
+                    point.fp, "plate", Preset(amount=limit), visit.plate.member.ref, visit.plate.ref
+                )
+        if point.lifted is None:
+            return None
+        nozzle = point.plan.nozzle(point.lifted)
+        if policy.auto_authorise.covers(nozzle.number, nozzle.grade):
+            return AuthoriseRequest(point.fp, "policy")
+        return None
+
+    def _plate_limit(self, visit: Visit, policy: Policy) -> Money | None:
+        """Return up to how much this plate may be charged now; None for not at all."""
+        member = visit.plate.member
+        if member is None or member.account is None:
+            return None
+        if not (policy.plate_pay.enabled and member.plate_pay):
+            return None
+        account = self._books.account(member.account)
+        if account is None:
+            return None
+        limit = min(account.available, Money(policy.plate_pay.max_amount_fen))
+        return limit if limit >= LEAST_LIMIT else None
+
+    async def _release(self, request: AuthoriseRequest) -> None:
+        try:
+            await self._forecourt.authorise(request)
+        except (RefusedError, StorageUnavailable) as error:
+            logger.info("not released", extra={"fp": request.fp, "code": error.problem.code})
+        finally:
+            self._asking.discard(request.fp)
+
+    async def _on_completed(self, body: FuellingCompleted) -> None:
+        bay = self._forecourt.point(FpId(body.fp)).plan.bay
+        if bay is not None:
+            self._visits = served(self._visits, bay, body.plate_ref)
+        await self._settle(body)
+
+    async def _settle(self, body: FuellingCompleted) -> None:
+        """Charge a plate or close a prepayment; what cannot be charged waits at the till."""
+        fuelling = FuellingId(body.fuelling_id)
+        try:
+            if body.prepaid_fen >= body.amount_fen > 0:
+                cash = [TenderOffer("cash", Money(body.prepaid_fen))]
+                key = f"prepaid:{fuelling}"
+                await self._pos.settle(
+                    fuelling, cash, member=None, idempotency_key=key, operator=OPERATOR
+                )
+            elif body.plate_ref is not None:
+                await self._pos.settle_by_plate(fuelling)
+        except (RefusedError, StorageUnavailable) as error:
+            logger.warning("left unpaid", extra={"fp": body.fp, "code": error.problem.code})

@@ -1,0 +1,247 @@
+"""The station as its clients see it: one view of everything, and the use cases behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from edge_agent.app.point_of_sale import PointOfSale
+
+from edge_agent.app.forecourt import Forecourt
+from edge_agent.app.self_service import SelfService
+from edge_agent.app.sync import Sync
+from edge_agent.core.point import Point, fp_state
+from edge_agent.model.errors import Problem
+from edge_agent.model.fuelling import AuthoriseRequest
+from edge_agent.model.ids import FuellingId, GradeId, MemberRef
+from edge_agent.model.prices import PriceSet
+from edge_agent.model.station import StationPlan
+from edge_agent.model.views import (
+    CameraView,
+    FpView,
+    NozzleView,
+    ProblemView,
+    StationView,
+    UnpaidView,
+)
+from edge_agent.ports import Books, Catalogues, Clock
+
+PRICE_CHECK_S = 1.0
+"""How often the price set in force is looked up, so that one becomes valid within a second."""
+
+PROBLEMS = {
+    problem.code: problem
+    for problem in (
+        Problem(
+            "storage_unavailable",
+            "磁盘不可写：暂停新的授权，正在加的油照常完成。请清理磁盘空间",
+            "the disk cannot be written: no new authorisations; free some space",
+        ),
+        Problem(
+            "clock_untrusted",
+            "系统时钟未同步，请检查网络对时",
+            "the clock is not synchronised; check the time service",
+        ),
+        Problem(
+            "hq_fork",
+            "总部发现本站账本分叉，请立即联系总部",
+            "headquarters found a fork in this station's ledger; call headquarters now",
+        ),
+        Problem("no_price_set", "尚未收到油价，不能加油", "no price set was received yet"),
+        Problem("camera_trouble", "摄像头异常，请检查", "a camera is blind, lost or frozen"),
+        Problem("stop_all", "全站已停止", "everything is stopped"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StationFacts:
+    """What never changes while the agent runs."""
+
+    plan: StationPlan
+    version: str
+    demo: bool
+
+
+class Station:
+    """The facade for the local API, the simulator and the tests."""
+
+    def __init__(  # noqa: PLR0913 - the composition root names each part once
+        self,
+        facts: StationFacts,
+        forecourt: Forecourt,
+        pos: PointOfSale,
+        self_service: SelfService,
+        sync: Sync,
+        books: Books,
+        catalogues: Catalogues,
+        clock: Clock,
+        cameras: Callable[[], Sequence[CameraView]],
+    ) -> None:
+        self.facts = facts
+        self.forecourt = forecourt
+        self.pos = pos
+        self.self_service = self_service
+        self.sync = sync
+        self.books = books
+        self._catalogues = catalogues
+        self._clock = clock
+        self._cameras = cameras
+        self._grades = {grade.grade: grade.name for grade in facts.plan.grades}
+        self._watchers: set[asyncio.Event] = set()
+        self._problem_since: dict[str, int] = {}
+        self._price_set: PriceSet | None = None
+        forecourt.subscribe(lambda _: self.touch())
+        sync.subscribe(self.touch)
+
+    async def run(self) -> None:
+        """Watch for the price set that is in force, and settle what a crash left over."""
+        await self.self_service.settle_left_over()
+        while True:
+            price_set = self._catalogues.price_set(self._clock.wall_ms())
+            if price_set is not None and price_set != self._price_set:
+                self._price_set = price_set
+                self.forecourt.set_prices(price_set)
+                self.touch()
+            await asyncio.sleep(PRICE_CHECK_S)
+
+    async def authorise(self, request: AuthoriseRequest) -> FuellingId:
+        """Release a point; the member whose plate stands at its bay is bound to the fuelling.
+
+        Raises:
+            KeyError, CommandRefused, StorageUnavailable: as `Forecourt.authorise`.
+        """
+        visit = self.self_service.visit_at(self.forecourt.point(request.fp).plan.bay)
+        if request.member is None and visit is not None and not visit.served:
+            member = visit.plate.member
+            bound = AuthoriseRequest(
+                request.fp, request.by, request.preset, member and member.ref, None, request.prepaid
+            )
+            return await self.forecourt.authorise(bound)
+        return await self.forecourt.authorise(request)
+
+    def touch(self) -> None:
+        """Tell every watcher that the view may have changed."""
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yield whenever `view()` may have changed; changes in between are folded into one."""
+        watcher = asyncio.Event()
+        self._watchers.add(watcher)
+        try:
+            while True:
+                await watcher.wait()
+                watcher.clear()
+                yield None
+        finally:
+            self._watchers.discard(watcher)
+
+    def view(self) -> StationView:
+        """Return the whole station at this instant."""
+        plan = self.facts.plan
+        unpaid = tuple(self._unpaid_views())
+        cameras = tuple(self._cameras())
+        versions = self._catalogues.versions()
+        return StationView(
+            station=plan.station,
+            name_zh=plan.name_zh,
+            name_en=plan.name_en,
+            at_ms=self._clock.wall_ms(),
+            version=self.facts.version,
+            demo=self.facts.demo,
+            clock_trusted=self._clock.trusted,
+            storage_ok=self.books.storage_healthy(),
+            stop_all=self.forecourt.stop_all_active,
+            price_set=None if self._price_set is None else self._price_set.id,
+            policy_version=versions.get("policy"),
+            catalogues=versions,
+            fuelling_points=tuple(
+                self._fp_view(point, unpaid) for _, point in sorted(self.forecourt.points().items())
+            ),
+            unpaid=unpaid,
+            sync=self.sync.view(),
+            cameras=cameras,
+            problems=tuple(self._problems(cameras)),
+        )
+
+    def _fp_view(self, point: Point, unpaid: Sequence[UnpaidView]) -> FpView:
+        applied = point.applied.prices if point.applied is not None else {}
+        body = point.current.body if point.current is not None else None
+        visit = self.self_service.visit_at(point.plan.bay)
+        bound = body.member_ref if body is not None else None
+        if bound is None and visit is not None and visit.plate.member is not None:
+            bound = visit.plate.member.ref
+        shown = point.current
+        return FpView(
+            fp=point.fp,
+            bay=point.plan.bay,
+            state=fp_state(point),
+            since_ms=self.forecourt.since_ms(point.fp),
+            nozzles=tuple(
+                NozzleView(
+                    nozzle.number, nozzle.logical, nozzle.grade, self._grade_name(nozzle.grade),
+                    applied[nozzle.logical].milli if nozzle.logical in applied else None,
+                )
+                for nozzle in point.plan.nozzles
+            ),
+            lifted=point.lifted,
+            fuelling_id=shown.id if shown is not None else None,
+            volume_ml=shown.volume.ml if shown is not None else 0,
+            amount_fen=shown.amount.fen if shown is not None else 0,
+            preset_volume_ml=body.preset_volume_ml if body is not None else None,
+            preset_amount_fen=body.preset_amount_fen if body is not None else None,
+            member=self._name(bound),
+            plate=visit.plate.masked if visit is not None else None,
+            unpaid=sum(item.fp == point.fp for item in unpaid),
+            blocked=self.forecourt.blocked(point.fp),
+            price_set=point.applied.price_set if point.applied is not None else None,
+        )  # fmt: skip
+
+    def _unpaid_views(self) -> list[UnpaidView]:
+        return [
+            UnpaidView(
+                fuelling_id=item.completed.fuelling_id,
+                fp=item.completed.fp,
+                nozzle_number=item.completed.nozzle_number,
+                grade=item.completed.grade,
+                grade_name=self._grade_name(item.completed.grade),
+                unit_price_milli=item.completed.unit_price_milli,
+                volume_ml=item.completed.volume_ml,
+                amount_fen=item.completed.amount_fen,
+                prepaid_fen=item.completed.prepaid_fen,
+                ended_ms=item.completed.ended_ms,
+                member=self._name(item.completed.member_ref),
+                plate=None,
+                origin=item.completed.origin,
+            )
+            for item in self.books.unpaid()
+        ]
+
+    def _problems(self, cameras: Sequence[CameraView]) -> list[ProblemView]:
+        present = {
+            "storage_unavailable": not self.books.storage_healthy(),
+            "clock_untrusted": not self._clock.trusted,
+            "hq_fork": self.sync.view().fork_alarm,
+            "no_price_set": self._price_set is None,
+            "camera_trouble": any(camera.health not in ("ok", "off") for camera in cameras),
+            "stop_all": self.forecourt.stop_all_active,
+        }
+        now_ms = self._clock.wall_ms()
+        for code, holds in present.items():
+            if holds:
+                self._problem_since.setdefault(code, now_ms)
+            else:
+                self._problem_since.pop(code, None)
+        return [
+            ProblemView(code, PROBLEMS[code].text_zh, PROBLEMS[code].text_en, since_ms)
+            for code, since_ms in self._problem_since.items()
+        ]
+
+    def _grade_name(self, grade: str) -> str:
+        return self._grades.get(GradeId(grade), grade)
+
+    def _name(self, member_ref: str | None) -> str | None:
+        member = self._catalogues.member(MemberRef(member_ref)) if member_ref is not None else None
+        return None if member is None else member.masked_name
