@@ -232,7 +232,9 @@ class UplinkWindow:
         if self.phase is not Phase.DOWN:
             self.phase = Phase.GREETING
             self._forget_flight()
-            self._deadline_ms = now_ms + self._limits.hello_most_ms
+            # The first birth after the alarm tells HQ of it; the next ones wait longest.
+            self._attempts = 16
+            self._deadline_ms = now_ms + self._limits.hello_first_ms
         return Forked(reason)
 
     def _forget_flight(self) -> None:

@@ -113,6 +113,8 @@ class Birth(WireMessage):
     """Version in force by dataset."""
     sent_ms: WallMs
     """The station's wall clock, from which HQ sees how far it is off."""
+    fork: bool = False
+    """The station found that HQ's history is not its own: a person has to look."""
 
 
 class Death(WireMessage):

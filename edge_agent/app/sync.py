@@ -1,0 +1,263 @@
+"""Brings the ledger to headquarters and keeps score of what HQ has committed.
+
+One task receives, one sends; `core.uplink_window` decides, and the ledger itself is the outbox, so
+a crash at any instant costs nothing but sending a few rows again, which HQ takes once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_agent.app.downlink import Downlink
+from edge_agent.core.uplink_window import (
+    DEFAULT_LIMITS,
+    Forked,
+    Moved,
+    Outcome,
+    Refused,
+    Span,
+    UplinkWindow,
+    WindowLimits,
+)
+from edge_agent.model import topics
+from edge_agent.model.errors import LinkLost, MessageRefused, StorageUnavailable
+from edge_agent.model.ids import StationId
+from edge_agent.model.ledger import LedgerRecord
+from edge_agent.model.records import AlarmRecorded
+from edge_agent.model.views import SyncView
+from edge_agent.model.wire import Ack, Birth, LedgerBatch, decode, encode
+from edge_agent.ports import Books, Clock, Entropy, Inbound, Uplink
+
+BATCH_CHARS = 200_000
+"""Text in one batch at most, so that even incompressible rows stay below the wire's bound."""
+BATCH_EXPIRY_S = 60
+"""The broker is a wire, not a store: what HQ did not take by then comes again from the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationIdentity:
+    """Who speaks: the station, this start of it, and the program's version."""
+
+    station: StationId
+    boot_id: str
+    version: str
+
+
+class Sync:
+    """The uplink's use case. `run` lives as long as the station; everything else may be called any
+    time on the event loop."""
+
+    def __init__(
+        self,
+        identity: StationIdentity,
+        books: Books,
+        uplink: Uplink,
+        downlink: Downlink,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        limits: WindowLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._identity = identity
+        self._books = books
+        self._uplink = uplink
+        self._downlink = downlink
+        self._clock = clock
+        self._entropy = entropy
+        head = books.head()
+        self._window = UplinkWindow(
+            epoch=head.epoch, acked=books.acked_seq(), head=head.seq, limits=limits
+        )
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._link_changes = 0
+        self._link_since_ms = clock.wall_ms()
+        self._last_ack_ms: int | None = None
+
+    def notify(self) -> None:
+        """Records were appended: send them."""
+        self._wake.set()
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop whenever `view` may have changed."""
+        self._listeners.append(listener)
+
+    def view(self) -> SyncView:
+        """Return where the books stand with HQ."""
+        head = self._books.head()
+        acked = self._books.acked_seq()
+        return SyncView(
+            connected=self._uplink.connected,
+            since_ms=self._link_since_ms,
+            waiting=head.seq - acked,
+            waiting_sales=self._books.sales_after(acked),
+            acked_seq=acked,
+            head_seq=head.seq,
+            epoch=head.epoch,
+            last_ack_ms=self._last_ack_ms,
+            fork_alarm=self._window.forked,
+        )
+
+    async def drained(self) -> None:
+        """Return once HQ has committed every record that the ledger holds by then."""
+        while True:
+            self._window.on_rows_available(self._books.head().seq, self._clock.monotonic_ms())
+            if self._window.drained:
+                return
+            self._moved.clear()
+            self._wake.set()
+            await self._moved.wait()
+
+    async def run(self) -> None:
+        """Receive and send until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive(), name="sync-receive")
+            tasks.create_task(self._transmit(), name="sync-transmit")
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    async def _transmit(self) -> None:
+        while True:
+            self._wake.clear()
+            link = self._link_changes
+            try:
+                await self._send_what_is_due()
+            except LinkLost:
+                # The news of the loss may have arrived first, and of a new connection too.
+                if link == self._link_changes:
+                    self._window.on_disconnect()
+            await self._rest()
+
+    async def _rest(self) -> None:
+        deadline_ms = self._window.next_deadline_ms()
+        if deadline_ms is None:
+            await self._wake.wait()
+            return
+        wait_ms = max(0, deadline_ms - self._clock.monotonic_ms())
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _send_what_is_due(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        self._window.on_rows_available(self._books.head().seq, now_ms)
+        if self._window.due(now_ms):
+            await self._greet(now_ms)
+        while (span := self._window.next_span()) is not None:
+            await self._send_rows(span)
+            self._window.on_rows_available(self._books.head().seq, self._clock.monotonic_ms())
+
+    async def _greet(self, now_ms: int) -> None:
+        hello = self._entropy.token(8).hex()
+        # Noted before it is sent: the answer may be here before `publish` returns.
+        self._window.on_hello_sent(hello, now_ms, self._entropy.uniform())
+        head = self._books.head()
+        birth = Birth(
+            station=self._identity.station,
+            epoch=head.epoch,
+            head_seq=head.seq,
+            head_hash=head.hash,
+            acked_seq=self._books.acked_seq(),
+            boot_id=self._identity.boot_id,
+            hello=hello,
+            version=self._identity.version,
+            catalogues=self._downlink.versions(),
+            sent_ms=self._clock.wall_ms(),
+            fork=self._window.forked,
+        )
+        topic = topics.up(self._identity.station, "birth")
+        await self._uplink.publish(topic, encode(birth), expiry_s=BATCH_EXPIRY_S)
+
+    async def _send_rows(self, span: Span) -> None:
+        records = _within(self._books.records_after(span.first - 1, span.count), BATCH_CHARS)
+        batch = LedgerBatch.model_construct(
+            station=self._identity.station,
+            epoch=records[0].epoch,
+            first=records[0].seq,
+            prev_hash=records[0].prev_hash,
+            rows=[(r.kind, r.at_ms, r.body, r.hash) for r in records],
+        )
+        payload = encode(batch)
+        self._window.on_sent(records[-1].seq, self._clock.monotonic_ms())
+        topic = topics.up(self._identity.station, "ledger")
+        await self._uplink.publish(topic, payload, expiry_s=BATCH_EXPIRY_S)
+        # A drain is long and the pumps share this loop: let them have their turn.
+        await asyncio.sleep(0)
+
+    # --- receiving -------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        async for item in self._uplink.messages():
+            if isinstance(item, Inbound):
+                await self._take(item)
+            else:
+                self._note_link(item)
+            self._wake.set()
+            self._tell()
+
+    def _note_link(self, connected: bool) -> None:
+        self._link_changes += 1
+        self._link_since_ms = self._clock.wall_ms()
+        if connected:
+            self._window.on_connect(self._clock.monotonic_ms())
+        else:
+            self._window.on_disconnect()
+
+    async def _take(self, inbound: Inbound) -> None:
+        station = self._identity.station
+        try:
+            if inbound.topic == topics.down(station, "ack"):
+                await self._on_ack(decode(Ack, inbound.payload, station), inbound)
+            else:
+                reply = await self._downlink.take(inbound)
+                if reply is not None:
+                    topic = topics.up(station, "request")
+                    await self._uplink.publish(topic, encode(reply))
+        except MessageRefused as refusal:
+            await self._downlink.refuse(inbound, refusal.problem.code)
+        except (LinkLost, StorageUnavailable):
+            # HQ sends again what was not answered: catalogues on the next birth, acks always.
+            return
+
+    async def _on_ack(self, ack: Ack, inbound: Inbound) -> None:
+        forked_before = self._window.forked
+        own_hash = None
+        if ack.epoch == self._window.epoch:
+            own_hash = self._books.hash_at(ack.up_to_seq)
+        outcome = self._window.on_ack(ack, own_hash, self._clock.monotonic_ms())
+        await self._settle(outcome, inbound, forked_before)
+
+    async def _settle(self, outcome: Outcome | None, inbound: Inbound, forked_before: bool) -> None:
+        match outcome:
+            case Moved(up_to_seq):
+                self._last_ack_ms = self._clock.wall_ms()
+                await self._books.move_acked(self._window.epoch, up_to_seq)
+                self._moved.set()
+            case Refused(reason):
+                await self._downlink.refuse(inbound, reason)
+            case Forked(reason):
+                if not forked_before:
+                    alarm = AlarmRecorded(code="ledger_fork", fp=None, detail=reason)
+                    await self._books.append([alarm])
+            case None:
+                self._last_ack_ms = self._clock.wall_ms()
+                self._moved.set()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+
+def _within(records: list[LedgerRecord], most_chars: int) -> list[LedgerRecord]:
+    """Return as many of the first records as the bound allows, one at least."""
+    total = 0
+    for place, record in enumerate(records):
+        total += len(record.body)
+        if total > most_chars and place > 0:
+            return records[:place]
+    return records

@@ -1,0 +1,1 @@
+"""Real processes around a station: the broker, for demo, tests and measurements."""

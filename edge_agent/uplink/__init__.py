@@ -1,0 +1,1 @@
+"""MQTT: the wire to headquarters."""

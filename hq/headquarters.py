@@ -1,0 +1,147 @@
+"""What headquarters makes of each message from a station, without a network.
+
+`handle` takes a group of messages in one transaction and returns what to send once that is durable:
+an acknowledgement is only ever made of rows that are on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge_agent.model import topics
+from edge_agent.model.errors import MessageRefused
+from edge_agent.model.wire import (
+    Ack,
+    Birth,
+    LedgerBatch,
+    decode,
+    decode_presence,
+    encode,
+    refuse,
+)
+from hq.books import HqBooks, Stream
+from hq.intake import Finding, take_in
+
+MOST_CREDIT = 5000
+"""Rows that one station may have under way to an idle headquarters."""
+LEAST_CREDIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A topic and its payload, either way."""
+
+    topic: str
+    payload: bytes
+
+
+class Headquarters:
+    """The books with the rules of the conversation around them; one thread at a time."""
+
+    def __init__(self, books: HqBooks) -> None:
+        self.books = books
+
+    def handle(self, messages: Iterable[Message], now_ms: int, load: float = 0.0) -> list[Message]:
+        """Deal with messages in one transaction; return what to send now that it is durable.
+
+        `load` between 0 and 1 says how full the intake queue is; the credit shrinks with it.
+        """
+        credit = max(LEAST_CREDIT, int(MOST_CREDIT * (1 - load)))
+        answers: list[Message] = []
+        acks: dict[tuple[str, int], Ack] = {}
+        with self.books.transaction():
+            for message in messages:
+                try:
+                    self._take(message, now_ms, credit, acks, answers)
+                except MessageRefused as refusal:
+                    reason = refusal.problem.code
+                    self.books.park(message.topic, reason, message.payload, now_ms)
+        # One ack for all batches of a stream in this group: the last one says it all.
+        answers += [_answer(ack) for ack in acks.values()]
+        return answers
+
+    def _take(
+        self,
+        message: Message,
+        now_ms: int,
+        credit: int,
+        acks: dict[tuple[str, int], Ack],
+        answers: list[Message],
+    ) -> None:
+        place = topics.split(message.topic)
+        if place is None or place[1] != "up":
+            raise refuse("unknown_topic")
+        station, _, what = place
+        if what == "ledger":
+            batch = decode(LedgerBatch, message.payload, station)
+            ack = self._take_rows(batch, now_ms, credit)
+            before = acks.get((station, ack.epoch))
+            if before is not None and before.up_to_seq == ack.up_to_seq and before.gap:
+                ack = before
+            acks[station, ack.epoch] = ack
+        elif what == "birth":
+            presence = decode_presence(message.payload, station)
+            if isinstance(presence, Birth):
+                answers.append(_answer(self._greet(presence, now_ms, credit)))
+            else:
+                self.books.station_gone(station, presence.boot_id, now_ms)
+
+    def _take_rows(self, batch: LedgerBatch, now_ms: int, credit: int) -> Ack:
+        stream = self.books.stream(batch.station, batch.epoch)
+        if stream.forked:
+            return _ack(stream, credit)
+        stored: list[str] = [stream.head.hash]
+        if batch.first <= stream.head.seq:
+            stored = self.books.hashes(stream, batch.first - 1, min(batch.last, stream.head.seq))
+        intake = take_in(stream.head, batch, stored)
+        if intake.rows:
+            stream = self.books.add_rows(stream, intake.rows, intake.head, now_ms)
+        if intake.finding is not None:
+            self.books.raise_alarm(batch.station, batch.epoch, intake.finding, now_ms)
+            stream = self.books.mark_forked(stream)
+        return _ack(stream, credit, gap=intake.gap)
+
+    def _greet(self, birth: Birth, now_ms: int, credit: int) -> Ack:
+        self.books.station_seen(birth, now_ms)
+        stream = self.books.stream(birth.station, birth.epoch)
+        finding = self._compare(birth, stream)
+        if finding is not None:
+            self.books.raise_alarm(birth.station, birth.epoch, finding, now_ms)
+            stream = self.books.mark_forked(stream)
+        if birth.fork:
+            told = Finding(birth.head_seq, "fork_reported", f"HQ stands at {stream.head.seq}")
+            self.books.raise_alarm(birth.station, birth.epoch, told, now_ms)
+        if stream.head.seq == 0 and self.books.other_epochs(birth.station, birth.epoch):
+            new_epoch = Finding(0, "epoch_changed", "the station's database was born anew")
+            self.books.raise_alarm(birth.station, birth.epoch, new_epoch, now_ms)
+        return _ack(stream, credit, hello=birth.hello)
+
+    def _compare(self, birth: Birth, stream: Stream) -> Finding | None:
+        """Return what is wrong with a ledger that ends where the birth says.
+
+        A ledger that is merely shorter proves nothing here, since a birth may arrive late. The
+        station compares the answer to its latest birth, and says so in the next one (`fork`).
+        """
+        if birth.head_seq <= stream.head.seq:
+            ours = self.books.hashes(stream, birth.head_seq, birth.head_seq)
+            if ours != [birth.head_hash]:
+                return Finding(birth.head_seq, "ledger_fork", f"{ours} here")
+        return None
+
+
+def _ack(stream: Stream, credit: int, *, gap: bool = False, hello: str = "") -> Ack:
+    return Ack(
+        station=stream.station,
+        epoch=stream.head.epoch,
+        up_to_seq=stream.head.seq,
+        head_hash=stream.head.hash,
+        credit=credit,
+        gap=gap,
+        fork=stream.forked,
+        hello=hello,
+    )
+
+
+def _answer(ack: Ack) -> Message:
+    return Message(topics.down(ack.station, "ack"), encode(ack))
