@@ -69,6 +69,7 @@ class Station:
 
     def __init__(  # noqa: PLR0913 - the composition root names each part once
         self,
+        *,
         facts: StationFacts,
         forecourt: Forecourt,
         pos: PointOfSale,

@@ -109,9 +109,9 @@ class Point:
     phase: Phase = Phase.LOST
     status: DispenserStatus | None = None
     lifted: LogicalNozzle | None = None
-    totals: TotalsByNozzle = NO_TOTALS
+    totals: TotalsByNozzle = field(default_factory=lambda: NO_TOTALS)
     """As the ledger has them."""
-    readings: TotalsByNozzle = NO_TOTALS
+    readings: TotalsByNozzle = field(default_factory=lambda: NO_TOTALS)
     """As read since the link came up or the fuelling ended."""
     awaiting: frozenset[DispenserCommand] = field(default_factory=frozenset)
     """Reads that have not been answered yet."""
