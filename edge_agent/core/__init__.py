@@ -1,0 +1,1 @@
+"""Pure decisions: fuelling points, prices, promotions, settlement, visits, authorisation."""
