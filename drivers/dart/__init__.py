@@ -1,0 +1,1 @@
+"""Wayne DART: dispensers on a two-wire bus, polled by address."""
