@@ -1,0 +1,1 @@
+"""Keys of the station: whose signatures it trusts, and under which key it looks members up."""
