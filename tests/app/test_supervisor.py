@@ -1,0 +1,92 @@
+"""A failing loop is started again within a budget; an essential one takes the agent down."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge_agent.app import supervisor
+from edge_agent.app.supervisor import Loop, LoopFailed, Supervisor, stale
+
+
+class StillClock:
+    trusted = True
+    now_ms = 0
+
+    def wall_ms(self) -> int:
+        return self.now_ms
+
+    def monotonic_ms(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_PAUSE_S", 0)
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_loop_that_fails_now_and_then_is_kept_alive() -> None:
+    clock = StillClock()
+    runs = 0
+    enough = asyncio.Event()
+
+    async def flaky() -> None:
+        nonlocal runs
+        runs += 1
+        clock.now_ms += 20_000
+        if runs == 20:
+            enough.set()
+            await for_ever()
+        raise OSError("gone")
+
+    kept = Supervisor(clock)
+    task = asyncio.create_task(kept.run([Loop("flaky", flaky), Loop("steady", for_ever)]))
+    await enough.wait()
+    assert kept.failures["flaky"] == 19
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_loop_that_fails_too_often_ends_the_agent() -> None:
+    runs = 0
+
+    async def broken() -> None:
+        nonlocal runs
+        runs += 1
+        raise OSError("gone")
+
+    with pytest.raises(LoopFailed, match="broken"):
+        await Supervisor(StillClock()).run([Loop("broken", broken), Loop("steady", for_ever)])
+    assert runs == supervisor.RESTARTS + 1
+
+
+async def test_an_essential_loop_fails_once() -> None:
+    cancelled = False
+
+    async def other() -> None:
+        nonlocal cancelled
+        try:
+            await for_ever()
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    async def broken() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("never mind")
+
+    with pytest.raises(LoopFailed, match="books"):
+        await Supervisor(StillClock()).run(
+            [Loop("books", broken, essential=True), Loop("other", other)]
+        )
+    assert cancelled
+
+
+def test_the_watchdog_names_who_stands_still() -> None:
+    assert stale({"bus1": 1_000, "bus2": 9_000, "writer": 100}, 10_000, 5_000) == ["bus1", "writer"]
