@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from edge_agent.app.point_of_sale import PointOfSale, TenderOffer
+from edge_agent.app.point_of_sale import PointOfSale
 
 from edge_agent.app.forecourt import Forecourt
 from edge_agent.core.point import Phase, Point, fp_state
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 LEAST_LIMIT = Money(1_000)
 """With less than 10 yuan to spend, the attendant decides."""
-OPERATOR = "self-service"
 
 
 class SelfService:
@@ -143,11 +142,7 @@ class SelfService:
         fuelling = FuellingId(body.fuelling_id)
         try:
             if body.prepaid_fen >= body.amount_fen > 0:
-                cash = [TenderOffer("cash", Money(body.prepaid_fen))]
-                key = f"prepaid:{fuelling}"
-                await self._pos.settle(
-                    fuelling, cash, member=None, idempotency_key=key, operator=OPERATOR
-                )
+                await self._pos.settle_prepaid(fuelling)
             elif body.plate_ref is not None:
                 await self._pos.settle_by_plate(fuelling)
         except (RefusedError, StorageUnavailable) as error:
