@@ -1,0 +1,1 @@
+"""Plates from camera pictures: find, straighten, read twice, vote; in a process of its own."""
