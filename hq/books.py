@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.model.canonical import sha256_hex
+from edge_agent.model.canonical import canonical_json, sha256_hex
 from edge_agent.model.ledger import GENESIS_HASH, LedgerHead, LedgerRecord
-from edge_agent.model.wire import Birth
+from edge_agent.model.wire import Birth, Telemetry
 from hq.intake import Finding
 
 PARKED_ROWS = 1000
@@ -131,6 +131,14 @@ class HqBooks:
         self.connection.execute(
             "UPDATE station SET online = 0, seen_ms = ? WHERE station = ? AND boot_id = ?",
             (now_ms, station, boot_id),
+        )
+
+    def note_figures(self, telemetry: Telemetry, now_ms: int) -> None:
+        """Keep the latest figures of a station that is known."""
+        figures = canonical_json(telemetry.figures).decode()
+        self.connection.execute(
+            "UPDATE station SET figures = ?, seen_ms = ? WHERE station = ?",
+            (figures, now_ms, telemetry.station),
         )
 
     def other_epochs(self, station: str, epoch: int) -> int:

@@ -7,40 +7,41 @@ an acknowledgement is only ever made of rows that are on disk.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from edge_agent.model import topics
 from edge_agent.model.errors import MessageRefused
 from edge_agent.model.wire import (
     Ack,
     Birth,
+    CatalogueReply,
     LedgerBatch,
+    Telemetry,
     decode,
     decode_presence,
     encode,
     refuse,
 )
+from hq.audit import Audit
 from hq.books import HqBooks, Stream
+from hq.catalogues import CatalogueDesk
 from hq.intake import Finding, take_in
+from hq.keys import HqKeys
+from hq.message import Message
+from hq.publishing import Publisher
 
 MOST_CREDIT = 5000
 """Rows that one station may have under way to an idle headquarters."""
 LEAST_CREDIT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A topic and its payload, either way."""
-
-    topic: str
-    payload: bytes
-
-
 class Headquarters:
     """The books with the rules of the conversation around them; one thread at a time."""
 
-    def __init__(self, books: HqBooks) -> None:
+    def __init__(self, books: HqBooks, keys: HqKeys) -> None:
         self.books = books
+        self.desk = CatalogueDesk(books, keys.index)
+        self.publisher = Publisher(books, self.desk, keys)
+        self.audit = Audit(books, self.desk)
 
     def handle(self, messages: Iterable[Message], now_ms: int, load: float = 0.0) -> list[Message]:
         """Deal with messages in one transaction; return what to send now that it is durable.
@@ -60,6 +61,16 @@ class Headquarters:
         # One ack for all batches of a stream in this group: the last one says it all.
         answers += [_answer(ack) for ack in acks.values()]
         return answers
+
+    def publish(self, now_ms: int) -> list[Message]:
+        """Return what stations that are online lack of the catalogues."""
+        with self.books.transaction():
+            return self.publisher.due_everywhere(now_ms)
+
+    def examine(self, most_rows: int, now_ms: int) -> int:
+        """Audit up to so many rows; return how many there were."""
+        with self.books.transaction():
+            return self.audit.run(most_rows, now_ms)
 
     def _take(
         self,
@@ -84,8 +95,17 @@ class Headquarters:
             presence = decode_presence(message.payload, station)
             if isinstance(presence, Birth):
                 answers.append(_answer(self._greet(presence, now_ms, credit)))
+                self.publisher.station_has(station, presence.catalogues)
+                answers += self.publisher.due(station, now_ms)
             else:
                 self.books.station_gone(station, presence.boot_id, now_ms)
+        elif what == "request":
+            self.publisher.on_reply(decode(CatalogueReply, message.payload, station), now_ms)
+            answers += self.publisher.due(station, now_ms)
+        elif what == "telemetry":
+            self.books.note_figures(decode(Telemetry, message.payload, station), now_ms)
+        else:
+            raise refuse("unknown_topic")
 
     def _take_rows(self, batch: LedgerBatch, now_ms: int, credit: int) -> Ack:
         stream = self.books.stream(batch.station, batch.epoch)

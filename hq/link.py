@@ -15,7 +15,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.model import topics
 from edge_agent.model.wire import MAX_MESSAGE_BYTES
-from hq.headquarters import Message
+from hq.message import Message
 
 RECEIVE_MAXIMUM = 500
 """Messages that the broker may have under way to us: the bound of the intake queue."""

@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS station (
     seen_ms INTEGER NOT NULL,
     boot_id TEXT NOT NULL DEFAULT '',
     version TEXT NOT NULL DEFAULT '',
-    clock_off_ms INTEGER NOT NULL DEFAULT 0
+    clock_off_ms INTEGER NOT NULL DEFAULT 0,
+    figures TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 
 -- One epoch of one station's ledger: how far it has come here, and how far it has been audited.
@@ -61,3 +62,95 @@ CREATE TABLE IF NOT EXISTS parked (
     size_bytes INTEGER NOT NULL,
     payload BLOB NOT NULL
 ) STRICT;
+
+-- What the audit made of the rows: one line per fuelling, sums per station.
+CREATE TABLE IF NOT EXISTS fuelling (
+    station TEXT NOT NULL,
+    fuelling_id TEXT NOT NULL,
+    volume_ml INTEGER NOT NULL,
+    amount_fen INTEGER NOT NULL,
+    unit_price_milli INTEGER NOT NULL,
+    grade TEXT NOT NULL,
+    sale_id TEXT,
+    payable_fen INTEGER NOT NULL DEFAULT 0,
+    refunded INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (station, fuelling_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS sums (
+    station TEXT PRIMARY KEY,
+    fuellings INTEGER NOT NULL DEFAULT 0,
+    volume_ml INTEGER NOT NULL DEFAULT 0,
+    amount_fen INTEGER NOT NULL DEFAULT 0,
+    sales INTEGER NOT NULL DEFAULT 0,
+    payable_fen INTEGER NOT NULL DEFAULT 0,
+    member_sales INTEGER NOT NULL DEFAULT 0,
+    plate_sales INTEGER NOT NULL DEFAULT 0,
+    refunds INTEGER NOT NULL DEFAULT 0,
+    refunded_fen INTEGER NOT NULL DEFAULT 0,
+    repriced INTEGER NOT NULL DEFAULT 0,
+    differences INTEGER NOT NULL DEFAULT 0,
+    unreadable INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS spent (
+    station TEXT NOT NULL,
+    account TEXT NOT NULL,
+    spent_fen INTEGER NOT NULL,
+    PRIMARY KEY (station, account)
+) STRICT, WITHOUT ROWID;
+
+-- What headquarters publishes. A member's row changes with each new version of it.
+CREATE TABLE IF NOT EXISTS dataset (
+    dataset TEXT PRIMARY KEY,
+    version INTEGER NOT NULL DEFAULT 0,
+    whole_from INTEGER NOT NULL DEFAULT 0 -- stations below this version need everything anew
+) STRICT;
+INSERT OR IGNORE INTO dataset (dataset) VALUES ('members'), ('prices'), ('policy');
+
+CREATE TABLE IF NOT EXISTS member (
+    ref TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    tier TEXT NOT NULL,
+    masked_name TEXT NOT NULL,
+    account TEXT,
+    plate_pay INTEGER NOT NULL,
+    indexes TEXT NOT NULL -- JSON: blind indexes by kind; nothing personal in clear
+) STRICT;
+CREATE INDEX IF NOT EXISTS member_by_version ON member (version);
+
+-- What is set aside for one account at one station, in all; it only grows.
+CREATE TABLE IF NOT EXISTS granted (
+    station TEXT NOT NULL,
+    account TEXT NOT NULL,
+    granted_fen INTEGER NOT NULL,
+    PRIMARY KEY (station, account)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS price_set (
+    id TEXT PRIMARY KEY,
+    scope TEXT NOT NULL,
+    valid_from_ms INTEGER NOT NULL,
+    prices TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS policy (
+    version INTEGER PRIMARY KEY,
+    json TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS signer (
+    key_id TEXT PRIMARY KEY,
+    counter INTEGER NOT NULL
+) STRICT;
+
+-- What each station works with, as far as it has said.
+CREATE TABLE IF NOT EXISTS delivery (
+    station TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    in_force INTEGER NOT NULL,
+    sent_version INTEGER NOT NULL DEFAULT 0,
+    sent_ms INTEGER NOT NULL DEFAULT 0,
+    refused TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (station, dataset)
+) STRICT, WITHOUT ROWID;

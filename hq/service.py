@@ -11,23 +11,33 @@ from pathlib import Path
 import paho.mqtt.client as paho
 
 from hq.books import HqBooks
-from hq.headquarters import Headquarters, Message
+from hq.headquarters import Headquarters
+from hq.keys import HqKeys
 from hq.link import HqLink
+from hq.message import Message
 
 log = logging.getLogger("hq")
 
+DATABASE = "hq.db"
+KEYS = "keys"
 MOST_MESSAGES = 256
 """Messages in one transaction: one fsync for all of them."""
+AUDIT_IDLE_ROWS = 200
+AUDIT_BUSY_ROWS = 20
+"""Rows audited between groups: many while nothing waits, some even while much does."""
+PUBLISH_EVERY_S = 1.0
+IDLE_S = 0.1
 
 
 class Service:
     """Runs in the calling thread until `stop` is called from another, or from a signal handler."""
 
     def __init__(self, root: Path, host: str, port: int) -> None:
-        self._books = HqBooks(root / "hq.db")
-        self._headquarters = Headquarters(self._books)
+        self._books = HqBooks(root / DATABASE)
+        self._headquarters = Headquarters(self._books, HqKeys.open(root / KEYS))
         self._link = HqLink(host, port)
         self._stopping = threading.Event()
+        self._publish_at = 0.0
 
     def stop(self) -> None:
         """Ask the loop to end after the group in hand."""
@@ -36,24 +46,39 @@ class Service:
     def run(self) -> None:
         """Serve until stopped."""
         self._link.start()
+        behind = True
         try:
             while not self._stopping.is_set():
-                group = self._link.receive(MOST_MESSAGES, wait_s=0.2)
-                if group:
-                    self._serve(group)
+                group = self._link.receive(MOST_MESSAGES, wait_s=0.0 if behind else IDLE_S)
+                try:
+                    behind = self._serve(group)
+                except sqlite3.OperationalError as error:
+                    # Disk full or locked: nothing was taken, so nothing was answered. Stations
+                    # ask again.
+                    log.error("books unavailable: %s", error)
+                    behind = False
+                    self._stopping.wait(IDLE_S)
+                # After the commit, or after its failure: either way the broker need not keep them.
+                self._link.acknowledge(group)
         finally:
             self._link.stop()
             self._books.close()
 
-    def _serve(self, group: list[paho.MQTTMessage]) -> None:
-        messages = [Message(item.topic, bytes(item.payload)) for item in group]
-        now_ms = time.time_ns() // 1_000_000
-        try:
-            answers = self._headquarters.handle(messages, now_ms, self._link.load)
-        except sqlite3.OperationalError as error:
-            # Disk full or locked: nothing was taken, so nothing is acknowledged; stations repeat.
-            log.error("books unavailable: %s", error)
-            answers = []
+    def _serve(self, group: list[paho.MQTTMessage]) -> bool:
+        """Deal with a group and whatever is due; return whether the audit is behind."""
+        if group:
+            messages = [Message(item.topic, bytes(item.payload)) for item in group]
+            self._send(self._headquarters.handle(messages, _now_ms(), self._link.load))
+        if time.monotonic() >= self._publish_at:
+            self._publish_at = time.monotonic() + PUBLISH_EVERY_S
+            self._send(self._headquarters.publish(_now_ms()))
+        most = AUDIT_BUSY_ROWS if group else AUDIT_IDLE_ROWS
+        return self._headquarters.examine(most, _now_ms()) == most
+
+    def _send(self, answers: list[Message]) -> None:
         for answer in answers:
             self._link.send(answer)
-        self._link.acknowledge(group)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,192 @@
+"""Reads every row once after it was taken in: sums per station, prices again, looks for trouble.
+
+The audit runs behind the intake and at its own pace, so that no station waits for it. Its cursor
+moves in the transaction that holds its results, so a crash repeats nothing and skips nothing. A
+body that nobody understands is parked and the stream goes on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pydantic import ValidationError
+
+from edge_agent.model.records import (
+    BODIES,
+    FuellingCompleted,
+    SaleRefunded,
+    SaleSettled,
+    StoredValueMoved,
+)
+from hq.books import HqBooks
+from hq.catalogues import CatalogueDesk
+from hq.intake import Finding
+from hq.repricing import difference
+
+Row: TypeAlias = tuple[int, int, str, str]
+
+
+class Audit:
+    """Every method runs inside `HqBooks.transaction`."""
+
+    def __init__(self, books: HqBooks, desk: CatalogueDesk) -> None:
+        self._books = books
+        self._db = books.connection
+        self._desk = desk
+        self._rules: dict[str, Callable[[str, str], list[tuple[str, str]]]] = {
+            FuellingCompleted.kind: self._completed,
+            SaleSettled.kind: self._settled,
+            SaleRefunded.kind: self._refunded,
+            StoredValueMoved.kind: self._moved,
+        }
+
+    def run(self, most_rows: int, now_ms: int) -> int:
+        """Read up to so many rows; return how many were read."""
+        read = 0
+        streams = self._db.execute(
+            "SELECT id, station, epoch, audited_seq FROM stream WHERE audited_seq < up_to_seq"
+        ).fetchall()
+        for stream, station, epoch, audited in streams:
+            rows = self._db.execute(
+                "SELECT seq, kind, body FROM ledger WHERE stream = ? AND seq > ?"
+                " ORDER BY seq LIMIT ?",
+                (stream, audited, most_rows - read),
+            ).fetchall()
+            for seq, kind, body in rows:
+                self._read(station, epoch, (seq, now_ms, kind, body))
+            if rows:
+                self._db.execute(
+                    "UPDATE stream SET audited_seq = ? WHERE id = ?", (rows[-1][0], stream)
+                )
+            read += len(rows)
+            if read >= most_rows:
+                break
+        return read
+
+    def _read(self, station: str, epoch: int, row: Row) -> None:
+        seq, now_ms, kind, body = row
+        # A figure beyond SQLite's integers shows only when it is written: then nothing of it stays.
+        self._db.execute("SAVEPOINT one_row")
+        try:
+            troubles = self._judge(station, kind, body)
+        except (ValidationError, KeyError, OverflowError, sqlite3.IntegrityError) as error:
+            self._db.execute("ROLLBACK TO one_row")
+            self._add(station, unreadable=1)
+            self._books.park(f"{station}/{epoch}/{seq}", kind[:64], body.encode(), now_ms)
+            troubles = [("row_unreadable", f"{kind}: {type(error).__name__}")]
+        for code, detail in troubles:
+            self._books.raise_alarm(station, epoch, Finding(seq, code, detail), now_ms)
+        self._db.execute("RELEASE one_row")
+
+    def _judge(self, station: str, kind: str, body: str) -> list[tuple[str, str]]:
+        rule = self._rules.get(kind)
+        if rule is not None:
+            return rule(station, body)
+        BODIES[kind].model_validate_json(body)
+        return []
+
+    # --- one rule per kind -----------------------------------------------------------------------
+
+    def _completed(self, station: str, text: str) -> list[tuple[str, str]]:
+        body = FuellingCompleted.model_validate_json(text)
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO fuelling (station, fuelling_id, volume_ml, amount_fen,"
+            " unit_price_milli, grade) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                station,
+                body.fuelling_id,
+                body.volume_ml,
+                body.amount_fen,
+                body.unit_price_milli,
+                body.grade,
+            ),
+        )
+        if added.rowcount != 1:
+            return [("fuelling_twice", body.fuelling_id)]
+        self._add(station, fuellings=1, volume_ml=body.volume_ml, amount_fen=body.amount_fen)
+        return []
+
+    def _settled(self, station: str, text: str) -> list[tuple[str, str]]:
+        body = SaleSettled.model_validate_json(text)
+        quote = body.quote
+        row = self._db.execute(
+            "SELECT volume_ml, amount_fen, unit_price_milli, grade, sale_id FROM fuelling"
+            " WHERE station = ? AND fuelling_id = ?",
+            (station, body.fuelling_id),
+        ).fetchone()
+        if row is None:
+            return [("sale_without_fuelling", body.sale_id)]
+        if row[4] is not None:
+            return [("settled_twice", f"{body.sale_id} and {row[4]}")]
+        self._db.execute(
+            "UPDATE fuelling SET sale_id = ?, payable_fen = ?"
+            " WHERE station = ? AND fuelling_id = ?",
+            (body.sale_id, quote.payable_fen, station, body.fuelling_id),
+        )
+        troubles: list[tuple[str, str]] = []
+        facts = (quote.volume_ml, quote.list_amount_fen, quote.unit_price_milli, quote.grade)
+        if tuple(row[:4]) != facts:
+            troubles.append(("sale_facts_differ", f"fuelled {row[:4]}, priced {facts}"))
+        if sum(tender.amount_fen for tender in body.tenders) != quote.payable_fen:
+            troubles.append(("tenders_differ", body.sale_id))
+        troubles += self._reprice(station, body)
+        self._add(
+            station,
+            sales=1,
+            payable_fen=quote.payable_fen,
+            member_sales=int(body.member_ref is not None),
+            plate_sales=int(body.plate_ref is not None),
+        )
+        return troubles
+
+    def _reprice(self, station: str, body: SaleSettled) -> list[tuple[str, str]]:
+        policy = self._desk.policy(body.quote.policy_version)
+        if policy is None:
+            self._add(station, differences=1)
+            return [("policy_unknown", f"version {body.quote.policy_version}")]
+        found = difference(body.quote, policy)
+        self._add(station, repriced=1, differences=int(found is not None))
+        return [("price_differs", found)] if found else []
+
+    def _refunded(self, station: str, text: str) -> list[tuple[str, str]]:
+        body = SaleRefunded.model_validate_json(text)
+        row = self._db.execute(
+            "SELECT payable_fen, refunded FROM fuelling"
+            " WHERE station = ? AND fuelling_id = ? AND sale_id = ?",
+            (station, body.fuelling_id, body.sale_id),
+        ).fetchone()
+        if row is None:
+            return [("refund_without_sale", body.sale_id)]
+        if row[1]:
+            return [("refunded_twice", body.sale_id)]
+        refunded_fen = sum(tender.amount_fen for tender in body.tenders)
+        self._db.execute(
+            "UPDATE fuelling SET refunded = 1 WHERE station = ? AND fuelling_id = ?",
+            (station, body.fuelling_id),
+        )
+        self._add(station, refunds=1, refunded_fen=refunded_fen)
+        return [] if refunded_fen == row[0] else [("refund_differs", body.sale_id)]
+
+    def _moved(self, station: str, text: str) -> list[tuple[str, str]]:
+        body = StoredValueMoved.model_validate_json(text)
+        (spent_fen,) = self._db.execute(
+            "INSERT INTO spent (station, account, spent_fen) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (station, account) DO UPDATE SET spent_fen = spent_fen + ?3"
+            " RETURNING spent_fen",
+            (station, body.account_ref, -body.delta_fen),
+        ).fetchone()
+        granted_fen = self._desk.granted(body.account_ref, station)
+        if spent_fen > granted_fen:
+            detail = f"{body.account_ref}: {spent_fen} of {granted_fen}"
+            return [("overspent", detail)]
+        return []
+
+    def _add(self, station: str, **amounts: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO sums (station) VALUES (?)", (station,))
+        changes = ", ".join(f"{name} = {name} + ?" for name in amounts)
+        self._db.execute(
+            f"UPDATE sums SET {changes} WHERE station = ?",  # noqa: S608 -- our own column names
+            (*amounts.values(), station),
+        )

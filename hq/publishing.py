@@ -1,0 +1,125 @@
+"""Signs catalogues and brings every station to the newest version of each dataset, in step.
+
+One piece at a time per station and dataset: the next one follows the station's own word that the
+last one is in force. Every method runs inside `HqBooks.transaction`.
+"""
+
+from __future__ import annotations
+
+from edge_agent.model import topics
+from edge_agent.model.wire import (
+    DATASETS,
+    CatalogueReply,
+    SignedCatalogue,
+    encode,
+    payload_digest,
+    signing_bytes,
+)
+from hq.books import HqBooks
+from hq.catalogues import CatalogueDesk, Content
+from hq.intake import Finding
+from hq.keys import HqKeys
+from hq.message import Message
+
+RESEND_MS = 30_000
+"""A piece that a station has not answered is sent again after this."""
+VALID_MS = 24 * 3_600_000
+CLOCK_SLACK_MS = 300_000
+"""A catalogue may be accepted from so much before its issue until so long after: station clocks
+are a little off, and an old catalogue must not turn up later."""
+PASSING = {"out_of_order", "not_yet_valid", "expired"}
+"""Reasons that another try, with the same content, may overcome."""
+
+
+class Publisher:
+    """Knows what each station works with and what it lacks."""
+
+    def __init__(self, books: HqBooks, desk: CatalogueDesk, keys: HqKeys) -> None:
+        self._books = books
+        self._db = books.connection
+        self._desk = desk
+        self._keys = keys
+
+    def station_has(self, station: str, versions: dict[str, int]) -> None:
+        """Note what a station reported at its birth; what was refused before is tried again."""
+        for dataset in DATASETS:
+            self._db.execute(
+                "INSERT INTO delivery (station, dataset, in_force) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (station, dataset) DO UPDATE"
+                " SET in_force = ?3, sent_version = 0, sent_ms = 0, refused = ''",
+                (station, dataset, versions.get(dataset, 0)),
+            )
+
+    def on_reply(self, reply: CatalogueReply, now_ms: int) -> None:
+        """Note that a station took a catalogue, or why not."""
+        refused = "" if reply.reason in PASSING else reply.reason
+        self._db.execute(
+            "UPDATE delivery SET in_force = ?, refused = ? WHERE station = ? AND dataset = ?",
+            (reply.in_force, refused, reply.station, reply.dataset),
+        )
+        if not reply.accepted:
+            finding = Finding(reply.version, f"{reply.dataset}_refused"[:64], reply.reason)
+            self._books.raise_alarm(reply.station, 0, finding, now_ms)
+
+    def due(self, station: str, now_ms: int) -> list[Message]:
+        """Return what to send to a station now."""
+        messages: list[Message] = []
+        for dataset in DATASETS:
+            row = self._db.execute(
+                "SELECT in_force, sent_version, sent_ms, refused FROM delivery"
+                " WHERE station = ? AND dataset = ?",
+                (station, dataset),
+            ).fetchone()
+            if row is None:
+                continue
+            in_force, sent_version, sent_ms, refused = row
+            content = self._desk.lacking(station, dataset, in_force, now_ms)
+            if content is None:
+                continue
+            if content.version == sent_version and (refused or now_ms - sent_ms < RESEND_MS):
+                continue
+            messages.append(self._send(station, content, now_ms))
+        return messages
+
+    def due_everywhere(self, now_ms: int) -> list[Message]:
+        """Return what to send to every station that is online."""
+        stations = self._db.execute("SELECT station FROM station WHERE online = 1").fetchall()
+        return [message for (station,) in stations for message in self.due(station, now_ms)]
+
+    def _send(self, station: str, content: Content, now_ms: int) -> Message:
+        self._db.execute(
+            "UPDATE delivery SET sent_version = ?, sent_ms = ?, refused = ''"
+            " WHERE station = ? AND dataset = ?",
+            (content.version, now_ms, station, content.dataset),
+        )
+        catalogue = self.sign(content, station, now_ms)
+        return Message(topics.down(station, "catalogue"), encode(catalogue))
+
+    def sign(self, content: Content, scope: str, now_ms: int) -> SignedCatalogue:
+        """Return a signed catalogue under the next counter."""
+        unsigned = SignedCatalogue.model_validate(
+            {
+                "dataset": content.dataset,
+                "version": content.version,
+                "counter": self._next_counter(now_ms),
+                "scope": scope,
+                "issued_ms": now_ms,
+                "not_before_ms": max(0, now_ms - CLOCK_SLACK_MS),
+                "expires_ms": now_ms + VALID_MS,
+                "sha256": payload_digest(content.payload),
+                "payload": content.payload,
+                "key_id": self._keys.key_id,
+                "signature": "0" * 128,
+            }
+        )
+        signature = self._keys.sign(signing_bytes(unsigned)).hex()
+        return unsigned.model_copy(update={"signature": signature})
+
+    def _next_counter(self, now_ms: int) -> int:
+        # Never below the clock, so that a headquarters restored from a backup is still believed.
+        row = self._db.execute(
+            "INSERT INTO signer (key_id, counter) VALUES (?1, ?2) ON CONFLICT (key_id)"
+            " DO UPDATE SET counter = max(counter + 1, ?2) RETURNING counter",
+            (self._keys.key_id, now_ms),
+        ).fetchone()
+        return int(row[0])
