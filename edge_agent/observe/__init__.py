@@ -1,0 +1,1 @@
+"""What the agent tells of itself: logs, metrics, systemd, and whether its clock can be believed."""
