@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,16 @@ CACHE_KIB: Final = 8 * 1024
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """To this size the write-ahead log is cut back after a long reader has let it grow."""
 
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED = Problem(
+    "books_damaged",
+    "账本文件已损坏：请从备份恢复并联系技术支持",
+    "the books' file is damaged: restore a backup and call support",
+)
+_CONTRADICT = Problem(
+    "books_contradict",
+    "账本数据自相矛盾，请联系技术支持",
+    "the books contradict themselves: call support",
+)
 _OUTSIDE = {
     sqlite3.SQLITE_FULL: Problem(
         "storage_full",
@@ -108,16 +117,13 @@ def connect_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     """
     with storage_errors():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-            connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-            connection.execute("PRAGMA foreign_keys = ON")
-        except sqlite3.Error:
-            connection.close()
-            raise
-    return connection
+        return _connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            "PRAGMA journal_mode = WAL",
+            f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}",
+            f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
+            "PRAGMA foreign_keys = ON",
+        )
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
@@ -128,14 +134,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         CorruptionError: the file is no database.
     """
     with storage_errors():
-        connection = _connect(f"{path.absolute().as_uri()}?mode=ro")
-        try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.Error:
-            connection.close()
-            raise
-    return connection
+        return _connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            "PRAGMA query_only = ON",
+            "SELECT count(*) FROM sqlite_schema",  # the first look at the file
+        )
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -202,41 +205,30 @@ def storage_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+    except sqlite3.Error as error:
         raise _translated(error) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes names of a damaged schema in its complaint.
+        raise CorruptionError(_DAMAGED, str(error)) from error
     except OSError as error:
         raise StorageUnavailable(_BROKEN, str(error)) from error
 
 
 def _translated(error: sqlite3.Error) -> EdgeAgentError | sqlite3.Error:
-    # A code is absent where Python's own module complains: a mistake in this program.
-    code = getattr(error, "sqlite_errorcode", None)
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None and isinstance(error, sqlite3.OperationalError):
+        return CorruptionError(_DAMAGED, str(error))  # text that is no UTF-8
     if code is None or isinstance(error, sqlite3.ProgrammingError):
-        return error
-    primary = code & 0xFF
+        return error  # Python's own module complains: a mistake in this program
     detail = f"{error} ({error.sqlite_errorname})"
-    if primary in _CORRUPT:
-        return CorruptionError(
-            Problem(
-                "books_damaged",
-                "账本文件已损坏：请从备份恢复并联系技术支持",
-                "the books' file is damaged: restore a backup and call support",
-            ),
-            detail,
-        )
+    if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return CorruptionError(_DAMAGED, detail)
     if isinstance(error, sqlite3.IntegrityError):
-        return CorruptionError(
-            Problem(
-                "books_contradict",
-                "账本数据自相矛盾，请联系技术支持",
-                "the books contradict themselves: call support",
-            ),
-            detail,
-        )
-    return StorageUnavailable(_OUTSIDE.get(primary, _BROKEN), detail)
+        return CorruptionError(_CONTRADICT, detail)
+    return StorageUnavailable(_OUTSIDE.get(code & 0xFF, _BROKEN), detail)
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(uri: str, *first: str) -> sqlite3.Connection:
     # Autocommit: transactions are begun by hand, because Python's own begin deferred. One thread
     # at a time uses a connection, but not always the one that opened it.
     connection = sqlite3.connect(
@@ -247,5 +239,9 @@ def _connect(uri: str) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=256,
     )
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    with ExitStack() as opened:
+        opened.callback(connection.close)
+        for statement in (f"PRAGMA cache_size = -{CACHE_KIB}", *first):
+            connection.execute(statement).fetchall()
+        opened.pop_all()
     return connection

@@ -87,7 +87,7 @@ def post(
 
 
 def read_head(connection: sqlite3.Connection, epoch: int) -> LedgerHead:
-    """Return the end of the chain of the epoch that is being written."""
+    """Return the end of the chain of the last epoch."""
     found = connection.execute(_LAST).fetchone()
     if found is None or found[0] != epoch:
         return genesis(epoch)
@@ -119,6 +119,15 @@ def read_all(connection: sqlite3.Connection) -> Iterator[tuple[int, LedgerRecord
     rows = connection.execute(f"SELECT position, {_COLUMNS} FROM ledger ORDER BY position")  # noqa: S608
     for position, *values in rows:
         yield position, LedgerRecord(*values)
+
+
+def read_last(connection: sqlite3.Connection, count: int) -> list[LedgerRecord]:
+    """Return the last records of whatever epoch, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM ledger ORDER BY position DESC LIMIT ?",  # noqa: S608
+        (max(count, 0),),
+    )
+    return [LedgerRecord(*row) for row in rows][::-1]
 
 
 def read_epochs(connection: sqlite3.Connection) -> list[EpochStanding]:
