@@ -1,1 +1,6 @@
-"""Dispensers and converters on Modbus RTU or TCP, by a register map from the configuration."""
+"""Modbus RTU and TCP: dispensers whose register map stands in a file."""
+
+from drivers.modbus.driver import ModbusDriver
+
+DRIVER = ModbusDriver()
+"""Found by `drivers.registry` under the word "modbus"."""
