@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from random import Random
 
+from edge_agent.model import topics
 from edge_agent.model.errors import LinkLost, Problem
 from edge_agent.ports import Inbound
 
@@ -40,9 +41,14 @@ class MemoryBroker:
         self._clients: list[MemoryUplink] = []
         self._up = True
 
-    def client(self, name: str, filters: Iterable[str]) -> MemoryUplink:
-        """Return a new client with its subscriptions; it is connected when the broker is up."""
-        uplink = MemoryUplink(self, name, tuple(filters))
+    def client(self, name: str, filters: Iterable[str] | None = None) -> MemoryUplink:
+        """Return a new client, connected when the broker is up; an earlier one of that name goes.
+
+        Without `filters` it subscribes as the station of that name does.
+        """
+        for earlier in [client for client in self._clients if client.name == name]:
+            self.forget(earlier)
+        uplink = MemoryUplink(self, name, tuple(filters or topics.station_filters(name)))
         self._clients.append(uplink)
         if self._up:
             uplink.join()
@@ -71,11 +77,18 @@ class MemoryBroker:
         uplink.cut_off = True
         uplink.leave()
 
-    def mend(self, uplink: MemoryUplink) -> None:
+    def join(self, uplink: MemoryUplink) -> None:
         """Mend one client's line."""
         uplink.cut_off = False
         if self._up:
             uplink.join()
+
+    def mend(self) -> None:
+        """End every fault: lines, network and the broker itself."""
+        self.faults = Faults(delay_ms=self.faults.delay_ms)
+        for uplink in self._clients:
+            uplink.cut_off = False
+        self.start()
 
     def carry(self, topic: str, payload: bytes) -> None:
         """Bring a message to every client that subscribed to its topic, or not, as chance will."""
