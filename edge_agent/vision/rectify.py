@@ -12,8 +12,9 @@ from edge_agent.vision.picture import Image
 
 STRAIGHT_WIDTH: Final = 192
 STRAIGHT_HEIGHT: Final = 64
-TWO_LINE_ASPECT: Final = 2.2
-"""Plates narrower than this, width to height, carry two lines (440 x 220 mm against 440 x 140)."""
+TWO_LINE_ASPECT: Final = 2.5
+"""Plates narrower than this, width to height, may carry two lines: 440 x 220 mm is 2.0, while
+440 x 140 mm, which is 3.1, seems narrower from the side. Both readings are tried then."""
 
 _TWO_LINE_SIZE: Final = (220, 130)
 _TWO_LINE_MARGIN: Final = (0.0, 0.09)  # found corners sit low on these plates
