@@ -14,6 +14,7 @@ from typing import Final
 
 from drivers.transport.link import link_lost
 from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
+from edge_agent.model.durations import Durations
 from edge_agent.model.errors import LinkLost
 from edge_agent.model.ids import BusId
 from edge_agent.ports import Clock, Emit, Engine, Entropy, Output, Send, Transport
@@ -34,6 +35,8 @@ class BusCounters:
     reads: int = 0
     bytes_received: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    exchanges: Durations = field(default_factory=Durations)
+    """From a write to the first bytes that came back."""
 
 
 class BusRunner:
@@ -78,6 +81,7 @@ class BusRunner:
         self._timer_due_ms = 0
         self._alarm: asyncio.Future[None] | None = None
         self._is_stalled = False
+        self._asked_ms: int | None = None
 
     @property
     def ticked_ms(self) -> int:
@@ -117,6 +121,7 @@ class BusRunner:
     async def _serve(self) -> None:
         """Read, write and keep time until the link is lost or something raises."""
         self.counters.connections += 1
+        self._asked_ms = None
         self._writes.clear()
         self._is_connected, self._is_stalled = True, False
         self._apply(self._engine.on_connected(self._tick()))
@@ -152,7 +157,11 @@ class BusRunner:
             data = await self._transport.read()
             self.counters.reads += 1
             self.counters.bytes_received += len(data)
-            self._apply(self._engine.on_bytes(self._tick(), data))
+            now_ms = self._tick()
+            if self._asked_ms is not None:
+                self.counters.exchanges.add(now_ms - self._asked_ms)
+                self._asked_ms = None
+            self._apply(self._engine.on_bytes(now_ms, data))
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -161,6 +170,7 @@ class BusRunner:
                 data = self._writes.popleft()
                 self.counters.writes += 1
                 self.counters.bytes_sent += len(data)
+                self._asked_ms = self._clock.monotonic_ms()
                 await self._transport.write(data)
             self._write_waiter = loop.create_future()
             await self._write_waiter

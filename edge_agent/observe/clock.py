@@ -14,6 +14,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 BUILT_MS: Final = 1_767_225_600_000
@@ -26,16 +27,32 @@ _TIME_ERROR: Final = 5
 _STA_UNSYNC: Final = 0x0040
 _TIMEX_BYTES: Final = 512
 """More than `struct timex` takes on any architecture (208 bytes on 64-bit Linux)."""
-_STATUS_AT: Final = ctypes.sizeof(ctypes.c_long) * 5
-"""Offset of `int status`: after `modes` (padded) and offset, freq, maxerror, esterror."""
+_LONG_BYTES: Final = ctypes.sizeof(ctypes.c_long)
+_MAX_ERROR_AT: Final = 3 * _LONG_BYTES
+"""Offset of `long maxerror`, in microseconds: after `modes` (padded), offset, freq."""
+_STATUS_AT: Final = 5 * _LONG_BYTES
+"""Offset of `int status`: after maxerror and esterror."""
 
 
-def kernel_synchronised() -> bool:
-    """Tell whether the kernel's clock is kept by a time service; False where it cannot tell."""
+@dataclass(frozen=True, slots=True)
+class KernelClock:
+    """What the kernel says of its clock."""
+
+    synchronised: bool
+    max_error_ms: int
+    """Bound on the clock's error; it grows while nobody synchronises it, up to 16 s."""
+
+
+def kernel_clock() -> KernelClock:
+    """Ask the kernel; where it cannot tell, its clock is not synchronised."""
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes 0: only ask
     state = int(ctypes.CDLL(None, use_errno=True).adjtimex(timex))
     status = int.from_bytes(timex.raw[_STATUS_AT : _STATUS_AT + 4], sys.byteorder)
-    return 0 <= state < _TIME_ERROR and not status & _STA_UNSYNC
+    error_us = timex.raw[_MAX_ERROR_AT : _MAX_ERROR_AT + _LONG_BYTES]
+    return KernelClock(
+        synchronised=0 <= state < _TIME_ERROR and not status & _STA_UNSYNC,
+        max_error_ms=int.from_bytes(error_us, sys.byteorder) // 1000,
+    )
 
 
 class SystemClock:
@@ -43,10 +60,10 @@ class SystemClock:
 
     def __init__(
         self,
-        synchronised: Callable[[], bool] = kernel_synchronised,
+        kernel: Callable[[], KernelClock] = kernel_clock,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._synchronised = synchronised
+        self._kernel = kernel
         self._wall_ms = wall_ms
         self._answer = False
         self._ask_at_ms = 0
@@ -56,7 +73,7 @@ class SystemClock:
         """Whether the wall clock is synchronised and not before this program was made."""
         now_ms = self.monotonic_ms()
         if now_ms >= self._ask_at_ms:
-            self._answer = self._synchronised()
+            self._answer = self._kernel().synchronised
             self._ask_at_ms = now_ms + ASK_AGAIN_MS
         return self._answer and self.wall_ms() >= BUILT_MS
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TypeAlias, TypeVar
 
+from edge_agent.model.durations import Durations
 from edge_agent.model.errors import Problem, StorageUnavailable
 from edge_agent.ports import Clock
 from edge_agent.store.database import storage_errors
@@ -49,6 +50,8 @@ class WriterThread:
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self.commits = Durations()
+        """How long each job took that somebody waited for."""
         self._connection = connection
         self._clock = clock
         self._ticked_ms = clock.monotonic_ms()
@@ -61,6 +64,11 @@ class WriterThread:
         """Monotonic time at which a job or beat last came to its end."""
         return self._ticked_ms
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for the disk or are under way."""
+        return self._waiting
+
     def beat(self) -> None:
         """Make an idle writer tick; does nothing while jobs wait."""
         if self._waiting == 0:
@@ -71,7 +79,7 @@ class WriterThread:
         if self._closed or self._waiting >= QUEUE_JOBS:
             raise _not_taken(closed=self._closed)
         self._waiting += 1
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._run, job)
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, job)
         done.add_done_callback(self._one_done)
         return await asyncio.shield(done)
 
@@ -93,6 +101,13 @@ class WriterThread:
         finally:
             self._ticked_ms = self._clock.monotonic_ms()
 
+    def _timed(self, job: Job[T]) -> T:
+        began_ms = self._clock.monotonic_ms()
+        try:
+            return self._run(job)
+        finally:
+            self.commits.add(self._clock.monotonic_ms() - began_ms)
+
     def _one_done(self, _done: asyncio.Future[T]) -> None:
         self._waiting -= 1
 
@@ -105,6 +120,8 @@ class InlineWriter:
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self.commits = Durations()
+        """How long each job took that somebody waited for."""
         self._connection = connection
         self._clock = clock
         self._ticked_ms = clock.monotonic_ms()
@@ -115,6 +132,11 @@ class InlineWriter:
         """Monotonic time at which a job last came to its end."""
         return self._ticked_ms
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait: none, each runs where it is asked for."""
+        return 0
+
     def beat(self) -> None:
         """Tick: what runs on the loop lives as long as the loop."""
         self._ticked_ms = self._clock.monotonic_ms()
@@ -124,8 +146,10 @@ class InlineWriter:
         await asyncio.sleep(0)
         if self._closed:
             raise _not_taken(closed=True)
+        began_ms = self._clock.monotonic_ms()
         result = job(self._connection)
         self._ticked_ms = self._clock.monotonic_ms()
+        self.commits.add(self._ticked_ms - began_ms)
         await asyncio.sleep(0)
         return result
 
