@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | bool | None"
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+)
 
 
 def canonical_json(value: Json) -> bytes:
@@ -21,9 +26,7 @@ def canonical_json(value: Json) -> bytes:
         TypeError: a float or another type that canonical JSON does not carry.
     """
     _refuse_floats(value)
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def sha256_hex(*parts: bytes) -> str:
@@ -35,11 +38,17 @@ def sha256_hex(*parts: bytes) -> str:
 
 
 def _refuse_floats(value: Json) -> None:
+    # Concrete types first: this runs over every record, and abstract ones are slow to ask.
+    if value is None or isinstance(value, (str, int)):
+        return
     if isinstance(value, float):
         raise TypeError("canonical JSON carries no floats")
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for item in value:
-            _refuse_floats(item)
+    items: Iterable[Json] = ()
+    if isinstance(value, (list, tuple)):
+        items = value
+    elif isinstance(value, (dict, Mapping)):
+        items = value.values()
+    elif isinstance(value, Sequence):
+        items = value
+    for item in items:
+        _refuse_floats(item)
