@@ -18,27 +18,29 @@ from edge_agent.ports import Clock
 logger = logging.getLogger(__name__)
 
 FEEDS_PER_PERIOD: Final = 4
-"""systemd(7) asks for two at least; with four, one that is late does not end the agent."""
+"""sd_watchdog_enabled(3) asks for two; with four, one that is late does not end the agent."""
+
+UNWATCHED_PERIOD_MS: Final = 30_000
+"""Without systemd's watchdog a silent part is still told in the log, as if it were this long."""
 
 
 class Notifier:
-    """Sends the agent's state to the service manager; what cannot be delivered is dropped."""
+    """Sends the agent's state to the service manager; what cannot be delivered is dropped.
 
-    def __init__(self, address: str = "", watchdog_ms: int = 0) -> None:
+    Args:
+        environ: where systemd says how to reach it and whether it keeps a watchdog.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
         # A name that begins with @ lies in the kernel's abstract namespace.
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self.watchdog_ms = watchdog_ms
+        watchdog_us = environ.get("WATCHDOG_USEC", "")
+        is_ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.watchdog_ms = int(watchdog_us) // 1000 if is_ours and watchdog_us.isdecimal() else 0
         """How long systemd waits for a sign of life; 0 for no watchdog."""
 
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Notifier:
-        """Return the notifier that the environment of a systemd service asks for."""
-        watchdog_us = environ.get("WATCHDOG_USEC", "")
-        for_us = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        watchdog_ms = int(watchdog_us) // 1000 if for_us and watchdog_us.isdecimal() else 0
-        return cls(environ.get("NOTIFY_SOCKET", ""), watchdog_ms)
-
-    def ready(self, status: str) -> None:
+    def ready(self, status: str = "running") -> None:
         """The agent has started and serves."""
         self._send(f"READY=1\nSTATUS={_line(status)}")
 
@@ -46,11 +48,11 @@ class Notifier:
         """Set the line that `systemctl status` shows."""
         self._send(f"STATUS={_line(status)}")
 
-    def stopping(self, status: str) -> None:
+    def stopping(self, status: str = "stopping") -> None:
         """The agent has begun to stop."""
         self._send(f"STOPPING=1\nSTATUS={_line(status)}")
 
-    def feed(self) -> None:
+    def watchdog(self) -> None:
         """Give the watchdog its sign of life."""
         self._send("WATCHDOG=1")
 
@@ -86,22 +88,18 @@ class Watchdog:
         self._ticked_ms = ticked_ms
         self._clock = clock
         self._beat = beat
+        self._period_ms = notifier.watchdog_ms or UNWATCHED_PERIOD_MS
         self._silent: list[str] = []
 
     async def run(self) -> None:
-        """Feed until cancelled; where there is no watchdog, only wait."""
-        period_ms = self._notifier.watchdog_ms
-        if period_ms <= 0:
-            await asyncio.Event().wait()
+        """Look and feed until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(period_ms / FEEDS_PER_PERIOD / 1000)
+            await asyncio.sleep(self._period_ms / FEEDS_PER_PERIOD / 1000)
 
     def look(self) -> None:
         """Feed once if nobody has been silent for half a period."""
-        silent = stale(
-            self._ticked_ms(), self._clock.monotonic_ms(), self._notifier.watchdog_ms // 2
-        )
+        silent = stale(self._ticked_ms(), self._clock.monotonic_ms(), self._period_ms // 2)
         if silent:
             if silent != self._silent:
                 logger.error("no sign of life, the watchdog is not fed", extra={"silent": silent})
@@ -110,7 +108,7 @@ class Watchdog:
             if self._silent:
                 logger.warning("every part ticks again", extra={"silent": self._silent})
                 self._notifier.status("running")
-            self._notifier.feed()
+            self._notifier.watchdog()
         self._silent = silent
         self._beat()
 
