@@ -137,7 +137,9 @@ class RegisterImage:
         self._deliveries = pump.deliveries
         if self._is_open and (new or pump.status not in IN_SALE):
             self._is_open = False
-            self._keep_sale(self._transaction, has_figures=new > 0)
+            counted = self._map.advances_at_authorise
+            number = self._transaction if counted else self._next_transaction()
+            self._keep_sale(number, has_figures=new > 0)
             new = max(0, new - 1)
         for _ in range(new):
             self._keep_sale(self._next_transaction(), has_figures=True)
@@ -224,7 +226,8 @@ class RegisterImage:
             return False
         pump.preset(**preset)
         self._was_stopped = False
-        self._next_transaction()
+        if self._map.advances_at_authorise:
+            self._next_transaction()
         self._is_open = True
         return pump.authorise(now_ms, nozzles)
 
