@@ -121,6 +121,17 @@ class PointOfSale:
             raise SaleRefused(MEMBER_UNKNOWN, kind)
         return member
 
+    def member(self, ref: MemberRef) -> Member:
+        """Return a member by reference.
+
+        Raises:
+            SaleRefused: `member_unknown`.
+        """
+        member = self._catalogues.member(ref)
+        if member is None:
+            raise SaleRefused(MEMBER_UNKNOWN)
+        return member
+
     def quote(self, fuelling: FuellingId, member: MemberRef | None = None) -> QuoteBody:
         """Price a payable fuelling for a member; None is the one it is bound to, if any.
 
@@ -288,10 +299,7 @@ class PointOfSale:
         if asked is None:
             bound = completed.member_ref
             return None if bound is None else self._catalogues.member(MemberRef(bound))
-        member = self._catalogues.member(asked)
-        if member is None:
-            raise SaleRefused(MEMBER_UNKNOWN)
-        return member
+        return self.member(asked)
 
     def _member_of_plate(self, completed: FuellingCompleted) -> Member:
         plate = completed.plate_ref

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from edge_agent.app.point_of_sale import PointOfSale
-
 from edge_agent.app.forecourt import Forecourt
+from edge_agent.app.point_of_sale import PointOfSale
 from edge_agent.app.self_service import SelfService
 from edge_agent.app.sync import Sync
 from edge_agent.core.point import Point, fp_state
@@ -62,6 +61,8 @@ class StationFacts:
     plan: StationPlan
     version: str
     demo: bool
+    utc_offset_minutes: int = 480
+    """What the station's clocks show, ahead of UTC: China's by default."""
 
 
 class Station:
@@ -116,8 +117,9 @@ class Station:
         visit = self.self_service.visit_at(self.forecourt.point(request.fp).plan.bay)
         if request.member is None and visit is not None and not visit.served:
             member = visit.plate.member
+            ref = None if member is None else member.ref
             bound = AuthoriseRequest(
-                request.fp, request.by, request.preset, member and member.ref, None, request.prepaid
+                request.fp, request.by, request.preset, ref, None, request.prepaid
             )
             return await self.forecourt.authorise(bound)
         return await self.forecourt.authorise(request)
@@ -152,6 +154,7 @@ class Station:
             at_ms=self._clock.wall_ms(),
             version=self.facts.version,
             demo=self.facts.demo,
+            utc_offset_minutes=self.facts.utc_offset_minutes,
             clock_trusted=self._clock.trusted,
             storage_ok=self.books.storage_healthy(),
             stop_all=self.forecourt.stop_all_active,

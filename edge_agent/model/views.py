@@ -115,6 +115,8 @@ class StationView:
     at_ms: int
     version: str
     demo: bool
+    utc_offset_minutes: int
+    """What the station's clocks show, ahead of UTC."""
     clock_trusted: bool
     storage_ok: bool
     stop_all: bool

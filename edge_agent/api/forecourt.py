@@ -1,0 +1,78 @@
+"""Routes of the forecourt: release, stop, pause and resume fuelling points, stop everything."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from edge_agent.api.access import PROBLEM_RESPONSES, OperatorDep, StationDep
+from edge_agent.api.answers import AuthoriseAnswer
+from edge_agent.api.requests import AuthoriseBody, FpNumber
+from edge_agent.app.station import Station
+from edge_agent.model.dispenser import Preset
+from edge_agent.model.errors import CommandRefused, Problem
+from edge_agent.model.fuelling import AuthoriseRequest
+from edge_agent.model.ids import FpId, MemberRef
+from edge_agent.model.units import Money, Volume
+
+FP_UNKNOWN = Problem("fp_unknown", "没有这台油机", "the station has no such fuelling point")
+
+router = APIRouter(prefix="/v1", tags=["forecourt"], responses=PROBLEM_RESPONSES)
+
+
+@router.post("/fuelling-points/{fp}/authorise")
+async def authorise(fp: FpNumber, body: AuthoriseBody, station: StationDep) -> AuthoriseAnswer:
+    """Release a fuelling point for one fuelling."""
+    request = AuthoriseRequest(
+        fp=FpId(fp),
+        by="prepay" if body.prepaid_fen else "attendant",
+        preset=_preset(body),
+        member=None if body.member is None else MemberRef(body.member),
+        prepaid=Money(body.prepaid_fen),
+    )
+    _require_known(station, request.fp)
+    return AuthoriseAnswer(fuelling_id=await station.authorise(request))
+
+
+@router.post("/fuelling-points/{fp}/stop", status_code=204)
+async def stop(fp: FpNumber, station: StationDep, operator: OperatorDep) -> None:
+    """End the fuelling, or take an authorisation back."""
+    _require_known(station, FpId(fp))
+    await station.forecourt.stop(FpId(fp), operator)
+
+
+@router.post("/fuelling-points/{fp}/suspend", status_code=204)
+async def suspend(fp: FpNumber, station: StationDep, operator: OperatorDep) -> None:
+    """Pause the flow; the fuelling stays open."""
+    _require_known(station, FpId(fp))
+    await station.forecourt.suspend(FpId(fp), operator)
+
+
+@router.post("/fuelling-points/{fp}/resume", status_code=204)
+async def resume(fp: FpNumber, station: StationDep, operator: OperatorDep) -> None:
+    """Let a suspended fuelling flow on."""
+    _require_known(station, FpId(fp))
+    await station.forecourt.resume(FpId(fp), operator)
+
+
+@router.post("/stop-all", status_code=204)
+async def stop_all(station: StationDep, operator: OperatorDep) -> None:
+    """Stop every fuelling point at once. Never rate-limited."""
+    await station.forecourt.stop_all(operator)
+
+
+@router.post("/stop-all/release", status_code=204)
+async def release_stop_all(station: StationDep, operator: OperatorDep) -> None:
+    """Allow new authorisations again. Fuellings that were stopped stay stopped."""
+    await station.forecourt.release_stop_all(operator)
+
+
+def _require_known(station: Station, fp: FpId) -> None:
+    if fp not in station.forecourt.points():
+        raise CommandRefused(FP_UNKNOWN, f"FP {fp}")
+
+
+def _preset(body: AuthoriseBody) -> Preset | None:
+    if body.preset_volume_ml is not None:
+        return Preset(volume=Volume(body.preset_volume_ml))
+    amount_fen = body.preset_amount_fen or body.prepaid_fen
+    return Preset(amount=Money(amount_fen)) if amount_fen else None

@@ -1,0 +1,228 @@
+// One fuelling point: every order that it can be given.
+
+import { h, icon } from "./dom.js";
+import { digits, fenOf } from "./keypad.js";
+import { memberChip, memberSearch, newSearch } from "./member.js";
+import { backButton, hose, line, typedFigure } from "./parts.js";
+import { pay } from "./pay.js";
+import { activeNozzle, authorise, engaged, face, releasable, resume, stop, suspend } from "./points.js";
+import { busy, home, live, now, point as pointOf, reason, redraw, state, unpaidOf } from "./state.js";
+import { both, label, lasting, litres, shortYuan, t, yuan } from "./words.js";
+
+const AMOUNTS_FEN = [10_000, 20_000, 30_000, 50_000];
+const VOLUMES_ML = [10_000, 20_000, 30_000, 40_000];
+const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member: null };
+
+export function pointPane(pane) {
+  const point = pointOf(pane.fp);
+  if (point === null) return null;
+  if (pane.search === undefined) Object.assign(pane, DEFAULTS, { search: newSearch() });
+  const { name, icon: sign } = face(point);
+  return h(
+    "div.pane.point",
+    { key: `point ${pane.fp}` },
+    h(
+      "header",
+      { class: `tinted ${name}` },
+      backButton(),
+      h("span.face", null, icon(sign), t(name)),
+      h("span.muted.age", null, both(`油机 ${point.fp}`, `Pump ${point.fp}`), h("span.timer", null, lasting(now() - point.since_ms))),
+    ),
+    h("div.scroll", null, hoses(point), engaged(point) ? underWay(point) : release(point, pane), owed(point)),
+    engaged(point) ? running(point) : null,
+  );
+}
+
+function hoses(point) {
+  const active = activeNozzle(point);
+  return h(
+    "div.hose-row",
+    null,
+    point.nozzles.map((nozzle) => hose(nozzle, nozzle === active)),
+  );
+}
+
+// --- under way -----------------------------------------------------------------------------------
+
+function underWay(point) {
+  const preset =
+    point.preset_amount_fen !== null
+      ? `¥${shortYuan(point.preset_amount_fen)}`
+      : point.preset_volume_ml !== null
+        ? `${litres(point.preset_volume_ml)} L`
+        : null;
+  return h(
+    "div.under-way",
+    null,
+    h("span.figure.amount", null, h("b", null, yuan(point.amount_fen)), both("元", "¥")),
+    h("span.figure.litres", null, h("b", null, litres(point.volume_ml)), both("升", "L")),
+    h(
+      "dl.lines",
+      null,
+      preset ? line("preset", t("preset"), preset) : null,
+      point.member ? line("member", t("member"), point.member) : null,
+      point.plate ? line("plate", t("plate"), point.plate) : null,
+    ),
+  );
+}
+
+function running(point) {
+  const suspended = point.state.startsWith("suspended");
+  const released = point.state === "authorised" || point.state === "started";
+  return h(
+    "div.pane-buttons",
+    null,
+    suspended ? orderButton("resume", "go", () => resume(point.fp), `resume ${point.fp}`) : null,
+    point.state === "fuelling" ? orderButton("suspend", "quiet", () => suspend(point.fp), `suspend ${point.fp}`) : null,
+    orderButton(released ? "cancel" : "stop", "halt", () => stop(point.fp), `stop ${point.fp}`),
+  );
+}
+
+function orderButton(word, kind, onclick, name) {
+  return h("button", { key: word, class: kind, type: "button", disabled: !live() || busy(name), onclick }, t(word));
+}
+
+// --- releasing -----------------------------------------------------------------------------------
+
+function release(point, pane) {
+  if (!releasable(point)) {
+    const why = point.blocked ?? point.state;
+    return h("p.why", null, icon("triangle"), both(...reason(why)));
+  }
+  return h(
+    "div.release",
+    null,
+    tabs(pane),
+    pane.typing ? typed(point, pane) : choices(point, pane),
+    memberChip(pane, (member) => setMember(pane, member)),
+    memberSearch(pane, (member) => setMember(pane, member)),
+  );
+}
+
+function setMember(pane, member) {
+  pane.member = member;
+  redraw();
+}
+
+function tabs(pane) {
+  const set = (fields) => () => {
+    Object.assign(pane, { typed: "", typing: false }, fields);
+    redraw();
+  };
+  const tab = (word, chosen, fields) =>
+    h("button", { key: word, type: "button", role: "tab", "aria-selected": String(chosen), onclick: set(fields) }, t(word));
+  return h(
+    "div.tabs",
+    { role: "tablist" },
+    tab("by_amount", pane.by === "amount" && !pane.prepay, { by: "amount", prepay: false }),
+    tab("by_volume", pane.by === "volume", { by: "volume", prepay: false }),
+    tab("prepay", pane.prepay, { by: "amount", prepay: true }),
+  );
+}
+
+function choices(point, pane) {
+  const sums = pane.by === "amount" ? AMOUNTS_FEN : VOLUMES_ML;
+  const shut = !live() || busy(`authorise ${point.fp}`);
+  return h(
+    "div.choices",
+    { class: pane.prepay ? "prepay" : "" },
+    pane.prepay
+      ? null
+      : h(
+          "button.choice.go.fill",
+          { key: "full", type: "button", disabled: shut, onclick: () => send(point, pane, {}) },
+          t("authorise_full"),
+        ),
+    sums.map((sum) =>
+      h(
+        "button.choice",
+        { key: String(sum), type: "button", disabled: shut, onclick: () => send(point, pane, wish(pane, sum)) },
+        h("b", null, pane.by === "amount" ? `¥${shortYuan(sum)}` : `${sum / 1000} L`),
+        pane.prepay ? h("span.muted", null, t("take_cash")) : null,
+      ),
+    ),
+    h(
+      "button.choice",
+      {
+        key: "other",
+        type: "button",
+        onclick: () => {
+          pane.typing = true;
+          redraw();
+        },
+      },
+      t("other"),
+    ),
+  );
+}
+
+function wish(pane, sum) {
+  if (pane.prepay) return { prepaid_fen: sum };
+  return pane.by === "amount" ? { preset_amount_fen: sum } : { preset_volume_ml: sum };
+}
+
+async function send(point, pane, body) {
+  if (pane.member) body.member = pane.member.ref;
+  const begun = await authorise(point.fp, body);
+  if (begun && state.pane === pane) home();
+}
+
+function typed(point, pane) {
+  const press = (text) => {
+    pane.typed = text;
+    redraw();
+  };
+  const sum = pane.by === "amount" ? fenOf(pane.typed) : fenOf(pane.typed) * 10;
+  const figure = pane.by === "amount" ? `¥${pane.typed || "0"}` : `${pane.typed || "0"} L`;
+  const words = pane.prepay ? "take_cash" : "authorise";
+  return h(
+    "div.typing",
+    null,
+    typedFigure(t(pane.prepay ? "prepay" : pane.by === "amount" ? "by_amount" : "by_volume"), figure, () => {
+      pane.typing = false;
+      press("");
+    }),
+    digits(pane.typed, press, { point: true, most: 7 }),
+    h(
+      "button.wide.go",
+      { type: "button", disabled: !live() || !(sum > 0) || busy(`authorise ${point.fp}`), onclick: () => send(point, pane, wish(pane, sum)) },
+      t(words),
+      h("b.sum", null, figure),
+    ),
+  );
+}
+
+/** Digits typed on a keyboard while a point is open are its preset. */
+export function typePreset(pane, key) {
+  const point = pointOf(pane.fp);
+  if (point === null || !releasable(point)) return;
+  pane.typing = true;
+  const before = pane.typed ?? "";
+  if (key === "Backspace") pane.typed = before.slice(0, -1);
+  else if (/^\d{0,5}(\.\d{0,2})?$/.test(before + key)) pane.typed = before + key;
+  redraw();
+}
+
+/** Enter on a keyboard releases the point, with the preset that was typed. */
+export function releaseTyped(pane) {
+  const point = pointOf(pane.fp);
+  if (point === null || !releasable(point)) return;
+  if (!pane.typed) {
+    if (!pane.prepay) send(point, pane, {});
+    return;
+  }
+  const sum = pane.by === "amount" ? fenOf(pane.typed) : fenOf(pane.typed) * 10;
+  if (sum > 0) send(point, pane, wish(pane, sum));
+}
+
+function owed(point) {
+  return unpaidOf(point.fp).map((item) =>
+    h(
+      "button.wide.pay",
+      { key: `owed ${item.fuelling_id}`, type: "button", disabled: !live(), onclick: () => pay(item.fuelling_id) },
+      icon("bill"),
+      t("pay"),
+      h("b.sum", null, `¥${yuan(item.amount_fen)}`),
+    ),
+  );
+}

@@ -1,0 +1,130 @@
+// What the screen knows and where it stands. Whoever changes it asks for a redraw.
+
+import { Refused, ask } from "./link.js";
+
+const NOTICE_MS = 7_000;
+
+export const state = {
+  view: null, // the station, as the agent last told it
+  received: 0, // when that was, on the monotonic clock
+  lost: null, // wall time since when the agent is silent
+  enrolled: true,
+  demo: false,
+  reasons: new Map(), // texts of codes
+  pane: { name: "home", tab: "unpaid" },
+  busy: new Set(), // orders under way, by name
+  notice: null,
+  releaseArmed: false,
+  sales: [],
+  lang: remembered("lang", "zh"),
+  size: remembered("size", "m"),
+  sound: remembered("sound", "on"),
+};
+
+let draw = () => {};
+let drawing = false;
+
+/** Name the function that draws the screen. */
+export function drawWith(render) {
+  draw = render;
+}
+
+/** Draw the screen soon, once for all changes until then. */
+export function redraw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
+}
+
+/** The agent's wall clock now. */
+export function now() {
+  return state.view === null ? Date.now() : state.view.at_ms + (performance.now() - state.received);
+}
+
+/** Whether buttons work: the agent is there and what is shown is true. */
+export function live() {
+  return state.view !== null && state.lost === null;
+}
+
+export function point(fp) {
+  return state.view?.fuelling_points.find((one) => one.fp === fp) ?? null;
+}
+
+export function unpaid(fuelling) {
+  return state.view?.unpaid.find((one) => one.fuelling_id === fuelling) ?? null;
+}
+
+/** What waits to be paid at a fuelling point, oldest first. */
+export function unpaidOf(fp) {
+  return state.view.unpaid.filter((one) => one.fp === fp);
+}
+
+/** Go to a pane. */
+export function show(pane) {
+  state.pane = pane;
+  state.releaseArmed = false;
+  redraw();
+}
+
+export function home(tab = "unpaid") {
+  show({ name: "home", tab });
+}
+
+/** Say something for a few seconds, in both languages. */
+export function say(zh, en, kind = "refused") {
+  state.notice = { zh, en, kind, until: performance.now() + NOTICE_MS };
+  redraw();
+}
+
+/** Keep a choice of the person at this screen. */
+export function remember(name, value) {
+  state[name] = value;
+  localStorage.setItem(`edge-agent.${name}`, value);
+  redraw();
+}
+
+function remembered(name, otherwise) {
+  return localStorage.getItem(`edge-agent.${name}`) ?? otherwise;
+}
+
+/**
+ * Carry an order out, once at a time by name, and say so when it is refused.
+ * @returns what `work` returned, or undefined when it was refused or is under way already
+ */
+export async function order(name, work) {
+  if (state.busy.has(name) || !live()) return undefined;
+  state.busy.add(name);
+  state.notice = null;
+  redraw();
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (error.status === 401) state.enrolled = false;
+    say(error.zh, error.en);
+    return undefined;
+  } finally {
+    state.busy.delete(name);
+    redraw();
+  }
+}
+
+export function busy(name) {
+  return state.busy.has(name);
+}
+
+/** Text of a code in both languages. */
+export function reason(code) {
+  const known = state.reasons.get(code);
+  return known ? [known.text_zh, known.text_en] : [code, code];
+}
+
+/** Fetch the last sales again. */
+export async function refreshSales() {
+  const sales = await order("sales", () => ask("GET", "/v1/sales?limit=40"));
+  if (sales) state.sales = sales;
+  redraw();
+}

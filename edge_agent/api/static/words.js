@@ -1,0 +1,208 @@
+// What the screen says, in both languages, and how it writes money, litres and time.
+
+import { h } from "./dom.js";
+
+const WORDS = {
+  // states of a fuelling point
+  idle: ["空闲", "Idle"],
+  calling: ["提枪", "Calling"],
+  authorised: ["已授权", "Authorised"],
+  fuelling: ["加油中", "Fuelling"],
+  suspended: ["暂停", "Paused"],
+  payable: ["待付款", "To pay"],
+  closed: ["已关闭", "Closed"],
+  offline: ["离线", "Offline"],
+  fault: ["故障", "Fault"],
+  // actions
+  authorise: ["授权", "Authorise"],
+  authorise_full: ["加满", "Fill up"],
+  cancel: ["取消授权", "Cancel"],
+  stop: ["停止", "Stop"],
+  suspend: ["暂停", "Pause"],
+  resume: ["继续", "Resume"],
+  pay: ["收款", "Pay"],
+  back: ["返回", "Back"],
+  close: ["完成", "Done"],
+  confirm: ["确认", "Confirm"],
+  print: ["打印", "Print"],
+  refund: ["退款", "Refund"],
+  other: ["其他", "Other"],
+  search: ["查找", "Find"],
+  remove: ["移除", "Remove"],
+  stop_all: ["全部停止", "STOP ALL"],
+  release: ["解除全停", "Release"],
+  release_confirm: ["确认解除", "Confirm release"],
+  enrol: ["登记", "Enrol"],
+  // labels
+  nozzle: ["枪号", "Nozzle"],
+  pump: ["油机", "Pump"],
+  bay: ["车位", "Bay"],
+  price: ["单价", "Price"],
+  preset: ["定量", "Preset"],
+  total: ["合计", "Total"],
+  unpaid: ["待付款", "To pay"],
+  sales: ["近期销售", "Sales"],
+  status: ["状态", "Status"],
+  nothing_unpaid: ["没有待付款", "Nothing to pay"],
+  nothing_unpaid_hint: ["加完的油会出现在这里", "Finished fuellings appear here"],
+  no_sales: ["还没有销售", "No sales yet"],
+  postpay: ["后付", "Pay after"],
+  prepay: ["预付现金", "Prepay cash"],
+  by_amount: ["按金额", "By amount"],
+  by_volume: ["按升数", "By volume"],
+  member: ["会员", "Member"],
+  member_add: ["加会员", "Add member"],
+  card: ["卡号", "Card"],
+  phone: ["手机", "Phone"],
+  plate: ["车牌", "Plate"],
+  balance: ["储值可用", "Available"],
+  tier: ["等级", "Tier"],
+  list_amount: ["油款", "Fuel"],
+  payable_amount: ["应收", "To pay"],
+  prepaid: ["已预付", "Prepaid"],
+  cash: ["现金", "Cash"],
+  stored_value: ["储值", "Stored value"],
+  received: ["实收", "Received"],
+  change: ["找零", "Change"],
+  short: ["还差", "Short"],
+  exact: ["刚好", "Exact"],
+  points: ["积分", "Points"],
+  not_applied: ["未享受", "Not applied"],
+  take_cash: ["收现金", "Take cash"],
+  take_stored: ["扣储值", "Charge"],
+  take_both: ["储值＋现金", "Both"],
+  settle_prepaid: ["用预付款结清", "Settle"],
+  give_back: ["退还", "Give back"],
+  paid: ["已收款", "Paid"],
+  refunded: ["已退款", "Refunded"],
+  receipt: ["小票", "Receipt"],
+  reason: ["退款原因", "Reason"],
+  reason_mistake: ["收错款", "Paid wrongly"],
+  reason_fuel: ["油品问题", "Fuel problem"],
+  reason_customer: ["顾客要求", "Customer asked"],
+  recovered: ["补录", "Recovered"],
+  found: ["离线销售", "Sold offline"],
+  last: ["上笔", "Last"],
+  waiting_flow: ["等待出油", "Waiting for flow"],
+  lift_nozzle: ["请提枪", "Lift the nozzle"],
+  hang_up: ["请挂枪", "Hang the nozzle up"],
+  time_in_state: ["已持续", "For"],
+  headquarters: ["总部", "HQ"],
+  online: ["在线", "Online"],
+  cameras: ["摄像头", "Cameras"],
+  clock: ["时钟", "Clock"],
+  storage: ["磁盘", "Disk"],
+  ok: ["正常", "OK"],
+  trouble: ["异常", "Trouble"],
+  full: ["不可写", "Not writable"],
+  price_set: ["价格", "Prices"],
+  policy: ["政策", "Policy"],
+  records: ["账本", "Ledger"],
+  waiting: ["待上传", "Waiting"],
+  since: ["自", "Since"],
+  keys: ["键盘", "Keyboard"],
+  version: ["版本", "Version"],
+  text_size: ["字号", "Text size"],
+  sound: ["声音", "Sound"],
+  key_points: ["选择油机", "Choose a pump"],
+  key_preset: ["定额并授权", "Preset and authorise"],
+  key_space: ["授权最早提枪", "Authorise the oldest call"],
+  key_back: ["返回", "Back"],
+  key_stop: ["全部停止", "Stop all"],
+  camera_ok: ["正常", "OK"],
+  camera_blind: ["看不清", "Blind"],
+  camera_lost: ["断开", "Lost"],
+  camera_frozen: ["画面冻结", "Frozen"],
+  camera_off: ["未启用", "Off"],
+  demo: ["演示：模拟油机，非真实交易", "DEMO: simulated pumps, no real sales"],
+  // banners
+  offline_title: ["与总部断开", "Headquarters offline"],
+  waiting_sales: ["笔销售待上传", "sales waiting"],
+  still_works: ["照常", "Works"],
+  still_works_list: ["加油、会员价、现金、本站储值额度", "fuelling, member prices, cash, stored value set aside here"],
+  not_working: ["暂停", "Not now"],
+  not_working_list: ["新会员、充值到账、总部改价", "new members, top-ups, price changes"],
+  stopped_title: ["全站已停止", "Everything is stopped"],
+  stopped_hint: ["查明原因后解除；油机不会自动恢复加油", "Release when safe; no fuelling restarts by itself"],
+  lost_title: ["与本机服务的连接中断", "Connection to the agent lost"],
+  lost_hint: [
+    "画面已停止更新，不可操作。正在加的油由油机照常完成；紧急时请按油机急停按钮。",
+    "These figures are old and buttons are off. Dispensers finish by themselves; in an emergency use the E-stop.",
+  ],
+  lost_since: ["中断于", "Lost at"],
+  enrol_title: ["登记此屏幕", "Enrol this screen"],
+  enrol_hint: [
+    "在本机终端运行 edge-agent screen，输入显示的登记码。",
+    "Run `edge-agent screen` in a terminal of this PC and enter the code it prints.",
+  ],
+  starting: ["正在连接…", "Connecting…"],
+  unreachable: ["本机服务没有应答，请再试一次", "The agent did not answer; try again"],
+  plate_first: ["选择省份", "Province"],
+};
+
+/** Return [Chinese, English] of a word. */
+export function pair(word) {
+  return WORDS[word] ?? [word, word];
+}
+
+/** A word in both languages, the chosen one large. */
+export function t(word) {
+  return both(...pair(word));
+}
+
+/** Two texts that mean the same, the chosen language large. */
+export function both(zh, en) {
+  return h("span.bi", null, h("span.zh", { lang: "zh" }, zh), h("span.en", { lang: "en" }, en));
+}
+
+/** Spoken name of a control: both languages, for screen readers. */
+export function label(word) {
+  return pair(word).join(" ");
+}
+
+/** Fen as yuan: 12345 -> "123.45". Integers only; no float touches money. */
+export function yuan(fen) {
+  const sign = fen < 0 ? "−" : "";
+  const whole = Math.abs(fen);
+  return `${sign}${Math.floor(whole / 100)}.${String(whole % 100).padStart(2, "0")}`;
+}
+
+/** Fen as yuan without zero cents: 20000 -> "200". */
+export function shortYuan(fen) {
+  return fen % 100 === 0 ? String(fen / 100) : yuan(fen);
+}
+
+/** Millilitres as litres with two digits, as a dispenser shows them, cut and never rounded up. */
+export function litres(ml) {
+  const hundredths = Math.floor(ml / 10);
+  return `${Math.floor(hundredths / 100)}.${String(hundredths % 100).padStart(2, "0")}`;
+}
+
+/** Thousandths of a yuan per litre: 7850 -> "7.85", 1459 -> "1.459". */
+export function unitPrice(milli) {
+  const text = `${Math.floor(milli / 1000)}.${String(milli % 1000).padStart(3, "0")}`;
+  return text.endsWith("0") ? text.slice(0, -1) : text;
+}
+
+/** A duration: "07", "03:12", "1:02:07"; days are written out. */
+export function lasting(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  const two = (n) => String(n).padStart(2, "0");
+  if (s >= 86_400) return `${Math.floor(s / 86_400)}d ${two(Math.floor(s / 3600) % 24)}:${two(Math.floor(s / 60) % 60)}`;
+  if (s >= 3600) return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+  return `${two(Math.floor(s / 60))}:${two(s % 60)}`;
+}
+
+/** Time of day, with seconds. */
+export function timeOfDay(ms) {
+  const d = new Date(ms);
+  return [d.getHours(), d.getMinutes(), d.getSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+}
+
+/** Date and weekday in both languages. */
+export function dateOf(ms) {
+  const d = new Date(ms);
+  const zh = `${d.getMonth() + 1}月${d.getDate()}日 周${"日一二三四五六"[d.getDay()]}`;
+  const en = d.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" });
+  return both(zh, en);
+}
