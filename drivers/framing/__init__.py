@@ -1,1 +1,1 @@
-"""What serial protocols share on the byte level: check sums, BCD, bounded buffers."""
+"""Parts that several protocols are made of: checksums, packed BCD, splitting streams."""
