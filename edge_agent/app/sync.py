@@ -104,8 +104,9 @@ class Sync:
     async def drained(self) -> None:
         """Return once HQ has committed every record that the ledger holds by then."""
         while True:
-            self._window.on_rows_available(self._books.head().seq, self._clock.monotonic_ms())
-            if self._window.drained:
+            head = self._books.head().seq
+            self._window.on_rows_available(head, self._clock.monotonic_ms())
+            if self._window.drained and self._books.acked_seq() >= head:
                 return
             self._moved.clear()
             self._wake.set()
