@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from drivers.dart.codec import ControlFrame, ControlKind, DataFrame, Frame, FrameDecoder, Rejected
+from drivers.dart.codec import (
+    LAST_ADDRESS,
+    ControlFrame,
+    ControlKind,
+    DataFrame,
+    Frame,
+    FrameDecoder,
+    Rejected,
+)
 from drivers.dart.decimals import Decimals
 from drivers.dart.manners import Manners
 from drivers.dart.options import DartOptions
@@ -96,6 +104,7 @@ class SimulatedPoint:
         if self._unheard is not None:
             return [self._unheard]
         is_old = pump.revision == self._told_revision and not self._asked and not self._extra
+        is_old = is_old and not self.manners.nozzle_flickers
         if is_old and pump.display_revision == self._told_display:
             return self._eot
         reports = self._reports()
@@ -309,6 +318,8 @@ class DartPumpSide:
         }
         self._decoder = FrameDecoder()
         self._late: list[tuple[int, bytes]] = []
+        self._foreign_ms = 0
+        self._foreign_due_ms = 0
 
     def on_bytes(self, now_ms: int, data: bytes) -> list[bytes]:
         """Take in what the site controller sent, in pieces of any size; return the answers."""
@@ -329,12 +340,22 @@ class DartPumpSide:
                 answers += answered
         return answers
 
+    def poll_foreign(self, now_ms: int, every_ms: int) -> None:
+        """Put a second controller on the bus, which polls its own address; 0 removes it."""
+        self._foreign_ms, self._foreign_due_ms = every_ms, now_ms + every_ms
+
     def on_timer(self, now_ms: int) -> list[bytes]:
-        """Return the late answers that have become due."""
+        """Return late answers, and another controller's polls, that have become due."""
         due = [answer for due_ms, answer in self._late if due_ms <= now_ms]
         self._late = [(due_ms, answer) for due_ms, answer in self._late if due_ms > now_ms]
+        if self._foreign_ms and self._foreign_due_ms <= now_ms:
+            self._foreign_due_ms = now_ms + self._foreign_ms
+            due.append(ControlFrame(LAST_ADDRESS, ControlKind.POLL).encode())
         return due
 
     def next_deadline_ms(self) -> int | None:
-        """When the next late answer is due; None: no answer is waiting."""
-        return min((due_ms for due_ms, _ in self._late), default=None)
+        """When `on_timer` wants to be called; None: nothing is waiting."""
+        waiting = [due_ms for due_ms, _ in self._late]
+        if self._foreign_ms:
+            waiting.append(self._foreign_due_ms)
+        return min(waiting, default=None)
