@@ -173,6 +173,10 @@ class Point:
     def _begin_next(self, now_ms: int) -> list[Output]:
         outputs: list[Output] = []
         while self._script is None and self._waiting:
+            if self._silent and not isinstance(self._waiting[0], Stop):
+                # A late reply may still come: a poll, which is of another shape, goes before.
+                self._due_ms = now_ms
+                break
             self._running = self._waiting.popleft()
             self._script = self._commands.script(self._running)
             outputs += self._step(now_ms, None)
@@ -181,10 +185,9 @@ class Point:
     def _go_on(self, now_ms: int, reply: Reply | None) -> list[Output]:
         """Run the script; when it has ended, the next one; when there is none, poll again."""
         outputs = self._step(now_ms, reply)
-        outputs += self._begin_next(now_ms)
         if self._script is None:
             self._schedule(now_ms)
-        return outputs
+        return outputs + self._begin_next(now_ms)
 
     def _step(self, now_ms: int, reply: Reply | None) -> list[Output]:
         """Run the script up to its next request, pause or end."""
@@ -237,11 +240,13 @@ class Point:
             outputs.append(Fault(f"exception_{reply.code:02x}"))
         if asked is self._map.poll:
             outputs += self._on_poll(reply)
+        elif reply is None:
+            outputs += self._unanswered()
         if asked_by is not None and asked_by is self._script:
             return outputs + self._go_on(now_ms, reply)
         if self._script is None:
             self._schedule(now_ms)
-        return outputs
+        return outputs + self._begin_next(now_ms)
 
     def _on_poll(self, reply: Reply | None) -> list[Output]:
         if not isinstance(reply, ReadReply):
