@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from edge_agent.model.books import FuelSums, OpenFuelling, SettledSale, Totals, UnpaidFuelling
 from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
-from edge_agent.model.ledger import LedgerHead, LedgerRecord
+from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.membership import Account, Member
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.prices import PriceSet
@@ -152,6 +152,15 @@ class Books(Protocol):
 
     def sales_after(self, seq: int) -> int:
         """Return how many sales were settled in records after this one: what HQ still waits for."""
+
+    def epochs(self) -> list[EpochStanding]:
+        """Return every epoch of these books, the present one last.
+
+        After a restore an earlier epoch may hold records that HQ has not acknowledged yet.
+        """
+
+    def records_of(self, standing: EpochStanding, seq: int, limit: int) -> list[LedgerRecord]:
+        """Return up to `limit` records after `seq` of one of `epochs()`."""
 
     async def move_acked(self, epoch: int, up_to_seq: int) -> None:
         """Note durably that HQ has committed everything up to this record."""

@@ -28,3 +28,14 @@ class LedgerHead:
     epoch: int
     seq: int
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStanding:
+    """One life of these books: where its records lie in the file and what HQ has of them."""
+
+    epoch: int
+    base: int
+    """Position before its first record."""
+    last_seq: int
+    acked_seq: int

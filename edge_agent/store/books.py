@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_agent.model.books import FuelSums, OpenFuelling, SettledSale, Totals, UnpaidFuelling
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, LogicalNozzle, SaleId
-from edge_agent.model.ledger import LedgerHead, LedgerRecord
+from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.membership import Account
 from edge_agent.model.records import (
     FuellingAuthorised,
@@ -21,7 +21,7 @@ from edge_agent.model.records import (
 from edge_agent.model.units import Money, Volume
 from edge_agent.store.database import storage_errors
 from edge_agent.store.health import StorageHealth
-from edge_agent.store.ledger import EpochStanding, read_after, read_epochs
+from edge_agent.store.ledger import read_after, read_epochs
 from edge_agent.store.posting import Posting
 
 _OPEN = (

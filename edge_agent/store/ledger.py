@@ -10,7 +10,7 @@ from typing import Final
 from edge_agent.core.chain import genesis, seal
 from edge_agent.model.canonical import canonical_json
 from edge_agent.model.errors import invariant
-from edge_agent.model.ledger import GENESIS_HASH, LedgerHead, LedgerRecord
+from edge_agent.model.ledger import GENESIS_HASH, EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import BODIES, RecordBody
 from edge_agent.store.projections import project
 from edge_agent.store.rules import judge, judge_balance, refuse
@@ -22,17 +22,6 @@ _COLUMNS = "epoch, seq, kind, at_ms, body, prev_hash, hash"
 _INSERT = f"INSERT INTO ledger (position, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _AFTER = f"SELECT {_COLUMNS} FROM ledger WHERE position > ? AND position <= ? ORDER BY position"  # noqa: S608
 _LAST = "SELECT epoch, seq, hash FROM ledger ORDER BY position DESC LIMIT 1"
-
-
-@dataclass(frozen=True, slots=True)
-class EpochStanding:
-    """One life of these books: where its records lie in the file and what HQ has of them."""
-
-    epoch: int
-    base: int
-    """Position before its first record."""
-    last_seq: int
-    acked_seq: int
 
 
 @dataclass(frozen=True, slots=True)

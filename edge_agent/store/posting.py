@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from edge_agent.model.errors import CorruptionError, StorageUnavailable
-from edge_agent.model.ledger import LedgerHead, LedgerRecord
+from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import RecordBody
 from edge_agent.ports import Clock
 from edge_agent.store.database import transaction
 from edge_agent.store.health import StorageHealth
-from edge_agent.store.ledger import Entry, EpochStanding, encode, move_acked, post, read_hash
+from edge_agent.store.ledger import Entry, encode, move_acked, post, read_hash
 from edge_agent.store.writer import Writer
 
 Change: TypeAlias = Callable[[sqlite3.Connection], None]

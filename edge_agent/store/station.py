@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge_agent.model.ledger import EpochStanding
 from edge_agent.ports import Clock, Entropy
 from edge_agent.store.books import LedgerBooks
 from edge_agent.store.catalogues import StationCatalogues
@@ -21,7 +22,7 @@ from edge_agent.store.database import (
     transaction,
 )
 from edge_agent.store.health import BALLAST_BYTES, Ballast, StorageHealth
-from edge_agent.store.ledger import EpochStanding, open_epoch, read_epochs, read_head
+from edge_agent.store.ledger import open_epoch, read_epochs, read_head
 from edge_agent.store.posting import Posting
 from edge_agent.store.rebuild import ensure_projected
 from edge_agent.store.writer import InlineWriter, WriterThread

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from edge_agent.core.chain import broken, genesis, verify
 from edge_agent.model.errors import CorruptionError
-from edge_agent.model.ledger import LedgerHead, LedgerRecord
+from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import EpochOpened
 from edge_agent.store.database import connect_reader, storage_errors
-from edge_agent.store.ledger import EpochStanding, read_all, read_epochs
+from edge_agent.store.ledger import read_all, read_epochs
 from edge_agent.store.projections import (
     PROJECTED_KINDS,
     PROJECTION_VERSION,
