@@ -187,6 +187,16 @@ def entropy() -> SeededEntropy:
 
 
 @pytest.fixture
+def make_clock() -> Callable[[], FixedClock]:
+    return FixedClock
+
+
+@pytest.fixture
+def make_entropy() -> Callable[[], SeededEntropy]:
+    return SeededEntropy
+
+
+@pytest.fixture
 def bodies() -> Bodies:
     return Bodies()
 
