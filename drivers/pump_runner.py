@@ -85,6 +85,16 @@ class PumpTransport:
             raise link_lost("simulated line is closed")
         self._take(self._side.on_bytes(self._clock.monotonic_ms(), data))
 
+    def exchange(self, data: bytes) -> bytes | None:
+        """Hand bytes to the pumps and return what they answer at once. Raises `LinkLost`."""
+        if self._answered:
+            return None
+        if not self._is_open:
+            raise link_lost("simulated line is closed")
+        answers = self._side.on_bytes(self._clock.monotonic_ms(), data)
+        self._arm()
+        return answers[0] if len(answers) == 1 else b"".join(answers)
+
     async def close(self) -> None:
         """Close; closing twice is harmless."""
         self._is_open = False
@@ -109,6 +119,9 @@ class PumpTransport:
             for answer in answers:
                 self._answered += answer
             self._wake()
+        self._arm()
+
+    def _arm(self) -> None:
         due_ms = self._side.next_deadline_ms()
         if due_ms is not None and self._timer is None:
             loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from drivers.transport.link import link_lost
+from drivers.transport.link import exchange_of, link_lost
 from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
 from edge_agent.model.durations import Durations
 from edge_agent.model.errors import LinkLost
@@ -76,11 +76,14 @@ class BusRunner:
         self._outputs: deque[Output] = deque()
         self._is_applying = False
         self._writes: deque[bytes] = deque()
+        self._is_writing = False
         self._write_waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ms = 0
         self._alarm: asyncio.Future[None] | None = None
-        self._is_stalled = False
+        self._lost: LinkLost | None = None
+        self._exchange = exchange_of(transport)
+        self._answers: deque[bytes] = deque()
         self._asked_ms: int | None = None
 
     @property
@@ -123,7 +126,9 @@ class BusRunner:
         self.counters.connections += 1
         self._asked_ms = None
         self._writes.clear()
-        self._is_connected, self._is_stalled = True, False
+        self._answers.clear()
+        self._is_writing = False
+        self._is_connected, self._lost = True, None
         self._apply(self._engine.on_connected(self._tick()))
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         for task in tasks:
@@ -141,10 +146,10 @@ class BusRunner:
     async def _keep_time(self, tasks: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
         while not any(task.done() for task in tasks):
+            if self._lost is not None:
+                raise self._lost
             self._alarm = loop.create_future()
             await self._alarm
-            if self._is_stalled:
-                raise link_lost(f"bus {self.bus}: the device takes no bytes")
             now_ms = self._tick()
             due_ms = self._engine.next_deadline_ms()
             if due_ms is not None and due_ms <= now_ms:
@@ -155,23 +160,26 @@ class BusRunner:
     async def _read(self) -> None:
         while True:
             data = await self._transport.read()
-            self.counters.reads += 1
-            self.counters.bytes_received += len(data)
-            now_ms = self._tick()
-            if self._asked_ms is not None:
-                self.counters.exchanges.add(now_ms - self._asked_ms)
-                self._asked_ms = None
-            self._apply(self._engine.on_bytes(now_ms, data))
+            self._apply(self._received(data))
+
+    def _received(self, data: bytes) -> list[Output]:
+        self.counters.reads += 1
+        self.counters.bytes_received += len(data)
+        now_ms = self._tick()
+        if self._asked_ms is not None:
+            self.counters.exchanges.add(now_ms - self._asked_ms)
+            self._asked_ms = None
+        return self._engine.on_bytes(now_ms, data)
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             while self._writes:
                 data = self._writes.popleft()
-                self.counters.writes += 1
-                self.counters.bytes_sent += len(data)
-                self._asked_ms = self._clock.monotonic_ms()
+                self._count_write(data)
+                self._is_writing = True
                 await self._transport.write(data)
+                self._is_writing = False
             self._write_waiter = loop.create_future()
             await self._write_waiter
 
@@ -181,10 +189,13 @@ class BusRunner:
             return
         self._is_applying = True
         try:
-            while self._outputs:
+            while self._outputs or self._answers:
+                if not self._outputs:
+                    self._outputs.extend(self._received(self._answers.popleft()))
+                    continue
                 output = self._outputs.popleft()
                 if isinstance(output, Send):
-                    self._queue_write(output.data)
+                    self._transmit(output.data)
                 elif isinstance(output, Emit):
                     self._emit(output.event)
                 else:
@@ -193,16 +204,40 @@ class BusRunner:
             self._is_applying = False
         self._arm()
 
-    def _queue_write(self, data: bytes) -> None:
-        if not self._is_connected:
+    def _transmit(self, data: bytes) -> None:
+        if not self._is_connected or self._is_exchanged(data):
             return
         if len(self._writes) >= WRITES_WAITING_MAX:
-            self._is_stalled = True
-            self._wake()
+            self._lose(link_lost(f"bus {self.bus}: the device takes no bytes"))
             return
         self._writes.append(data)
         if self._write_waiter is not None and not self._write_waiter.done():
             self._write_waiter.set_result(None)
+
+    def _is_exchanged(self, data: bytes) -> bool:
+        """Write at once and queue the answer, where the transport can do that."""
+        if self._exchange is None or self._is_writing or self._writes:
+            return False
+        try:
+            answer = self._exchange(data)
+        except LinkLost as lost:
+            self._lose(lost)
+            return True
+        if answer is None:
+            return False
+        self._count_write(data)
+        if answer:
+            self._answers.append(answer)
+        return True
+
+    def _count_write(self, data: bytes) -> None:
+        self.counters.writes += 1
+        self.counters.bytes_sent += len(data)
+        self._asked_ms = self._clock.monotonic_ms()
+
+    def _lose(self, lost: LinkLost) -> None:
+        self._lost = lost
+        self._wake()
 
     def _arm(self) -> None:
         due_ms = self._engine.next_deadline_ms()

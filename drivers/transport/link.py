@@ -1,8 +1,12 @@
-"""How transports say that the link is gone."""
+"""What transports have in common: how they say that the link is gone, and how some are asked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
 from edge_agent.model.errors import LinkLost, Problem
+from edge_agent.ports import Transport
 
 READ_BYTES = 4096
 """The most that one read takes from a device."""
@@ -21,3 +25,22 @@ def link_lost(what: str) -> LinkLost:
         ),
         what,
     )
+
+
+@runtime_checkable
+class Immediate(Protocol):
+    """A transport in memory whose other side may answer within the call.
+
+    It spares a simulated bus the event loop: a station's year has a billion polls.
+    """
+
+    def exchange(self, data: bytes) -> bytes | None:
+        """Write, and return what came back at once (perhaps nothing).
+
+        None: not possible now, nothing was written; use `write` and `read`. Raises `LinkLost`.
+        """
+
+
+def exchange_of(transport: Transport) -> Callable[[bytes], bytes | None] | None:
+    """Return the `exchange` of an immediate transport; None for every other one."""
+    return transport.exchange if isinstance(transport, Immediate) else None
