@@ -7,6 +7,7 @@ a crash at any instant costs nothing but sending a few rows again, which HQ take
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,11 +25,13 @@ from edge_agent.core.uplink_window import (
 from edge_agent.model import topics
 from edge_agent.model.errors import LinkLost, MessageRefused, StorageUnavailable
 from edge_agent.model.ids import StationId
-from edge_agent.model.ledger import LedgerRecord
+from edge_agent.model.ledger import GENESIS_HASH, EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import AlarmRecorded
 from edge_agent.model.views import SyncView
 from edge_agent.model.wire import Ack, Birth, LedgerBatch, decode, encode
 from edge_agent.ports import Books, Clock, Entropy, Inbound, Uplink
+
+log = logging.getLogger(__name__)
 
 BATCH_CHARS = 200_000
 """Text in one batch at most, so that even incompressible rows stay below the wire's bound."""
@@ -66,10 +69,9 @@ class Sync:
         self._downlink = downlink
         self._clock = clock
         self._entropy = entropy
-        head = books.head()
-        self._window = UplinkWindow(
-            epoch=head.epoch, acked=books.acked_seq(), head=head.seq, limits=limits
-        )
+        self._limits = limits
+        self._past: EpochStanding | None = None
+        self._window = self._next_window()
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
@@ -92,7 +94,7 @@ class Sync:
         return SyncView(
             connected=self._uplink.connected,
             since_ms=self._link_since_ms,
-            waiting=head.seq - acked,
+            waiting=head.seq - acked + self._past_waiting(),
             waiting_sales=self._books.sales_after(acked),
             acked_seq=acked,
             head_seq=head.seq,
@@ -104,9 +106,9 @@ class Sync:
     async def drained(self) -> None:
         """Return once HQ has committed every record that the ledger holds by then."""
         while True:
-            head = self._books.head().seq
-            self._window.on_rows_available(head, self._clock.monotonic_ms())
-            if self._window.drained and self._books.acked_seq() >= head:
+            self._look_for_rows()
+            head = self._books.head()
+            if self._window.drained and self._books.acked_seq() >= head.seq:
                 return
             self._moved.clear()
             self._wake.set()
@@ -130,6 +132,9 @@ class Sync:
                 # The news of the loss may have arrived first, and of a new connection too.
                 if link == self._link_changes:
                     self._window.on_disconnect()
+            except StorageUnavailable as trouble:
+                # The screen shows the disk; the window's next deadline tries again.
+                log.warning("ledger cannot be read: %s", trouble)
             await self._rest()
 
     async def _rest(self) -> None:
@@ -145,25 +150,25 @@ class Sync:
             return
 
     async def _send_what_is_due(self) -> None:
+        self._look_for_rows()
         now_ms = self._clock.monotonic_ms()
-        self._window.on_rows_available(self._books.head().seq, now_ms)
         if self._window.due(now_ms):
             await self._greet(now_ms)
         while (span := self._window.next_span()) is not None:
             await self._send_rows(span)
-            self._window.on_rows_available(self._books.head().seq, self._clock.monotonic_ms())
+            self._look_for_rows()
 
     async def _greet(self, now_ms: int) -> None:
         hello = self._entropy.token(8).hex()
         # Noted before it is sent: the answer may be here before `publish` returns.
         self._window.on_hello_sent(hello, now_ms, self._entropy.uniform())
-        head = self._books.head()
+        head = self._head()
         birth = Birth(
             station=self._identity.station,
             epoch=head.epoch,
             head_seq=head.seq,
             head_hash=head.hash,
-            acked_seq=self._books.acked_seq(),
+            acked_seq=self._window.acked,
             boot_id=self._identity.boot_id,
             hello=hello,
             version=self._identity.version,
@@ -175,7 +180,7 @@ class Sync:
         await self._uplink.publish(topic, encode(birth), expiry_s=BATCH_EXPIRY_S)
 
     async def _send_rows(self, span: Span) -> None:
-        records = _within(self._books.records_after(span.first - 1, span.count), BATCH_CHARS)
+        records = _within(self._records(span), BATCH_CHARS)
         batch = LedgerBatch.model_construct(
             station=self._identity.station,
             epoch=records[0].epoch,
@@ -189,6 +194,60 @@ class Sync:
         await self._uplink.publish(topic, payload, expiry_s=BATCH_EXPIRY_S)
         # A drain is long and the pumps share this loop: let them have their turn.
         await asyncio.sleep(0)
+
+    # --- which epoch -----------------------------------------------------------------------------
+
+    def _next_window(self) -> UplinkWindow:
+        """Take up the oldest epoch that HQ does not have whole; the present one comes last."""
+        for standing in self._books.epochs()[:-1]:
+            if standing.acked_seq < standing.last_seq:
+                self._past = standing
+                return UplinkWindow(
+                    epoch=standing.epoch,
+                    acked=standing.acked_seq,
+                    head=standing.last_seq,
+                    closed=True,
+                    limits=self._limits,
+                )
+        self._past = None
+        head = self._books.head()
+        return UplinkWindow(
+            epoch=head.epoch, acked=self._books.acked_seq(), head=head.seq, limits=self._limits
+        )
+
+    def _go_on_to_the_next_epoch(self) -> None:
+        if self._past is None or not self._window.drained:
+            return
+        self._window = self._next_window()
+        if self._uplink.connected:
+            self._window.on_connect(self._clock.monotonic_ms())
+
+    def _past_waiting(self) -> int:
+        return 0 if self._past is None else self._past.last_seq - self._window.acked
+
+    def _look_for_rows(self) -> None:
+        if self._past is None:
+            head = self._books.head().seq
+            self._window.on_rows_available(head, self._clock.monotonic_ms())
+
+    def _head(self) -> LedgerHead:
+        if self._past is None:
+            return self._books.head()
+        last = self._past.last_seq
+        return LedgerHead(self._past.epoch, last, self._hash_at(last) or GENESIS_HASH)
+
+    def _records(self, span: Span) -> list[LedgerRecord]:
+        if self._past is None:
+            return self._books.records_after(span.first - 1, span.count)
+        return self._books.records_of(self._past, span.first - 1, span.count)
+
+    def _hash_at(self, seq: int) -> str | None:
+        if self._past is None:
+            return self._books.hash_at(seq)
+        if seq == 0:
+            return GENESIS_HASH
+        found = self._books.records_of(self._past, seq - 1, 1)
+        return found[0].hash if found else None
 
     # --- receiving -------------------------------------------------------------------------------
 
@@ -229,7 +288,7 @@ class Sync:
         forked_before = self._window.forked
         own_hash = None
         if ack.epoch == self._window.epoch:
-            own_hash = self._books.hash_at(ack.up_to_seq)
+            own_hash = self._hash_at(ack.up_to_seq)
         outcome = self._window.on_ack(ack, own_hash, self._clock.monotonic_ms())
         await self._settle(outcome, inbound, forked_before)
 
@@ -238,6 +297,7 @@ class Sync:
             case Moved(up_to_seq):
                 self._last_ack_ms = self._clock.wall_ms()
                 await self._books.move_acked(self._window.epoch, up_to_seq)
+                self._go_on_to_the_next_epoch()
                 self._moved.set()
             case Refused(reason):
                 await self._downlink.refuse(inbound, reason)

@@ -92,8 +92,16 @@ class UplinkWindow:
     """
 
     def __init__(
-        self, *, epoch: int, acked: int, head: int, limits: WindowLimits = DEFAULT_LIMITS
+        self,
+        *,
+        epoch: int,
+        acked: int,
+        head: int,
+        closed: bool = False,
+        limits: WindowLimits = DEFAULT_LIMITS,
     ) -> None:
+        """Begin where the books stand. `closed` says that this epoch ended with a restore, so HQ
+        may rightly hold more of it than the books that were restored."""
         self.epoch = epoch
         self.acked = acked
         self.head = head
@@ -101,6 +109,7 @@ class UplinkWindow:
         self.confirmed = acked
         self.sent = acked
         self.forked = False
+        self._closed = closed
         self._limits = limits
         self._furthest = acked
         self._credit = 0
@@ -180,8 +189,10 @@ class UplinkWindow:
         if ack.epoch != self.epoch:
             return Refused("other_epoch")
         answer = self._hello is not None and ack.hello == self._hello
-        if ack.up_to_seq > (self.head if answer else self._furthest):
-            return self._fork("hq_ahead", now_ms) if answer else Refused("beyond_sent")
+        if not answer and ack.up_to_seq > self._furthest:
+            return Refused("beyond_sent")
+        if answer and ack.up_to_seq > self.head:
+            return self._hq_is_ahead(ack, now_ms)
         if own_hash is None:
             return Refused("unknown_row")
         if own_hash != ack.head_hash:
@@ -193,6 +204,15 @@ class UplinkWindow:
         elif self.phase is Phase.STREAMING:
             self._slide(ack, now_ms)
         return self._move(ack.up_to_seq)
+
+    def _hq_is_ahead(self, ack: Ack, now_ms: int) -> Outcome | None:
+        # HQ compared the hash of our head, which the birth told, and would have said `fork`.
+        if not self._closed or ack.fork:
+            return self._fork("hq_ahead", now_ms)
+        self.confirmed = self.sent = self.head
+        self._hello = None
+        self._deadline_ms = None
+        return self._move(self.head)
 
     def _start_streaming(self, ack: Ack, now_ms: int) -> None:
         self._hello = None

@@ -20,8 +20,9 @@ from edge_agent.model.wire import MAX_MESSAGE_BYTES, Ack, decode, encode
 from edge_agent.ports import Inbound
 from edge_agent.sim.memory_broker import Faults, MemoryBroker
 from edge_agent.sim.virtual_time import VirtualClock
+from edge_agent.store.backup import backup_books, restore_books
 from hq.message import Message
-from tests.sync_kit import STATION, HqKit, StationKit, action, run_virtual
+from tests.sync_kit import STATION, HqKit, SeededEntropy, StationKit, action, run_virtual
 
 
 @dataclass
@@ -119,7 +120,7 @@ def test_a_day_offline_is_drained_without_loss_or_doubling(tmp_path: Path) -> No
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     seed=st.integers(0, 2**32),
@@ -328,6 +329,41 @@ def test_two_machines_with_one_identity_are_found_out(tmp_path: Path) -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.parametrize("sold_after_backup", [0, 7])
+def test_what_a_restored_backup_held_unsent_arrives_under_its_own_epoch(
+    tmp_path: Path, sold_after_backup: int
+) -> None:
+    async def scenario() -> None:
+        path, backup = tmp_path / "ledger.db", tmp_path / "backup.db"
+        async with pair(path) as both:
+            await both.station.append(10)
+            await drained(both.station)
+            both.broker.cut(both.station.uplink)
+            await both.station.append(250)
+            old = both.station.books.head()
+            backup_books(path, backup)
+            if sold_after_backup:
+                await both.station.append(sold_after_backup)
+                both.broker.join(both.station.uplink)
+                await drained(both.station)
+            await both.station.stop()
+            restored = tmp_path / "restored.db"
+            restore_books(backup, restored, clock=both.clock, entropy=SeededEntropy(3))
+            both.path = restored
+            both.station = StationKit(restored, both.broker, both.clock, life=2)
+            await both.station.append(5)
+            assert both.station.sync.view().waiting == 256
+            await drained(both.station)
+            assert len(both.hq.hashes(old.epoch)) == 260 + sold_after_backup
+            assert both.hq.hashes(old.epoch)[259] == old.hash
+            both.agree()
+            assert both.station.books.head().seq == 6
+            assert not both.station.sync.view().fork_alarm
+            assert "ledger_fork" not in both.hq.alarms()
+
+    run_virtual(scenario())
+
+
 def test_listeners_hear_of_link_and_acks_and_drained_returns_at_once_when_empty(
     tmp_path: Path,
 ) -> None:
@@ -355,7 +391,7 @@ def test_large_rows_are_cut_into_batches_that_the_wire_takes(tmp_path: Path) -> 
     async def scenario() -> None:
         async with pair(tmp_path / "ledger.db") as both:
             chance = Random(1)
-            for _ in range(40):
+            for _ in range(20):
                 detail = "".join(chr(chance.randrange(0x4E00, 0x9FA5)) for _ in range(30_000))
                 await both.station.books.append([AlarmRecorded(code="c", fp=None, detail=detail)])
             await drained(both.station)
