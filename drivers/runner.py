@@ -7,6 +7,7 @@ never interprets a byte.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class BusRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ms = 0
         self._alarm: asyncio.Future[None] | None = None
-        self._lost: LinkLost | None = None
+        self._failure: BaseException | None = None
         self._exchange = exchange_of(transport)
         self._answers: deque[bytes] = deque()
         self._asked_ms: int | None = None
@@ -128,13 +129,13 @@ class BusRunner:
         self._writes.clear()
         self._answers.clear()
         self._is_writing = False
-        self._is_connected, self._lost = True, None
+        self._is_connected, self._failure = True, None
         self._apply(self._engine.on_connected(self._tick()))
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         for task in tasks:
             task.add_done_callback(self._wake)
         try:
-            await self._keep_time(tasks)
+            await self._watch(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -143,19 +144,14 @@ class BusRunner:
         for failure in sorted(failures, key=lambda error: isinstance(error, LinkLost)):
             raise failure  # an engine's own error before the loss that came with it
 
-    async def _keep_time(self, tasks: list[asyncio.Task[None]]) -> None:
+    async def _watch(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Wait until a task ends, the link is lost, or the engine fails in its own time."""
         loop = asyncio.get_running_loop()
         while not any(task.done() for task in tasks):
-            if self._lost is not None:
-                raise self._lost
+            if self._failure is not None:
+                raise self._failure
             self._alarm = loop.create_future()
             await self._alarm
-            now_ms = self._tick()
-            due_ms = self._engine.next_deadline_ms()
-            if due_ms is not None and due_ms <= now_ms:
-                self._apply(self._engine.on_timer(now_ms))
-            else:
-                self._arm()
 
     async def _read(self) -> None:
         while True:
@@ -176,6 +172,7 @@ class BusRunner:
         while True:
             while self._writes:
                 data = self._writes.popleft()
+                self._tick()
                 self._count_write(data)
                 self._is_writing = True
                 await self._transport.write(data)
@@ -208,7 +205,7 @@ class BusRunner:
         if not self._is_connected or self._is_exchanged(data):
             return
         if len(self._writes) >= WRITES_WAITING_MAX:
-            self._lose(link_lost(f"bus {self.bus}: the device takes no bytes"))
+            self._fail(link_lost(f"bus {self.bus}: the device takes no bytes"))
             return
         self._writes.append(data)
         if self._write_waiter is not None and not self._write_waiter.done():
@@ -221,7 +218,7 @@ class BusRunner:
         try:
             answer = self._exchange(data)
         except LinkLost as lost:
-            self._lose(lost)
+            self._fail(lost)
             return True
         if answer is None:
             return False
@@ -233,10 +230,10 @@ class BusRunner:
     def _count_write(self, data: bytes) -> None:
         self.counters.writes += 1
         self.counters.bytes_sent += len(data)
-        self._asked_ms = self._clock.monotonic_ms()
+        self._asked_ms = self._ticked_ms
 
-    def _lose(self, lost: LinkLost) -> None:
-        self._lost = lost
+    def _fail(self, failure: BaseException) -> None:
+        self._failure = failure
         self._wake()
 
     def _arm(self) -> None:
@@ -258,8 +255,19 @@ class BusRunner:
             self._timer = None
 
     def _on_timer(self) -> None:
+        """Let the engine do what is due, without a detour through a task."""
         self._timer = None
-        self._wake()
+        now_ms = self._tick()
+        due_ms = self._engine.next_deadline_ms()
+        if due_ms is None or due_ms > now_ms:
+            self._arm()
+            return
+        try:
+            self._apply(self._engine.on_timer(now_ms))
+        finally:
+            failure = sys.exc_info()[1]
+            if failure is not None:  # `run` raises it again, for the supervisor
+                self._fail(failure)
 
     def _wake(self, _: object = None) -> None:
         if self._alarm is not None and not self._alarm.done():

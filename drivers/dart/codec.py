@@ -201,6 +201,8 @@ class FrameDecoder:
 
     def __init__(self) -> None:
         self._segments = SegmentBuffer(SF, DLE, FRAME_MAX)
+        self.is_between = True
+        """Whether the next byte begins a frame: nothing is half received."""
 
     def __len__(self) -> int:
         """Bytes that wait for the rest of their frame."""
@@ -209,16 +211,18 @@ class FrameDecoder:
     def clear(self) -> None:
         """Forget a half-received frame."""
         self._segments.clear()
+        self.is_between = True
 
     def feed(self, data: bytes) -> list[Frame | Rejected]:
         """Take bytes in; return what they complete, in order."""
-        if len(data) == 3 and not len(self._segments):
+        if self.is_between:
             control = _CONTROLS.get(data)
             if control is not None:
                 return [control]
         found: list[Frame | Rejected] = []
         for segment in self._segments.feed(data):
             found += _decode_segment(segment)
+        self.is_between = self._segments.is_empty
         return found
 
 

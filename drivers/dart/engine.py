@@ -27,8 +27,8 @@ from edge_agent.model.ids import FpId
 from edge_agent.model.station import FpPlan
 from edge_agent.ports import Fault, Output, Send
 
-BITS_PER_BYTE: Final = 11
-"""Start, eight data bits, odd parity, stop."""
+BYTE_BIT_MS: Final = 11 * 1000
+"""Milliseconds for a byte at one baud: start, eight data bits, odd parity, stop."""
 
 PIECES_APART_MS: Final = 50
 """Longest pause inside an answer: a USB adapter's latency and a busy machine."""
@@ -49,6 +49,8 @@ class DartEngine:
         self._decoder = FrameDecoder()
         self._echo = EchoFilter(options.echo)
         self._foreign = ForeignMaster(options.foreign_quiet_ms)
+        self._baud = options.baud
+        self._longest_ms = self._wire_ms(FRAME_MAX)
         self._is_connected = False
         self._awaiting: Point | None = None
         self._is_answered = False
@@ -77,7 +79,8 @@ class DartEngine:
     def on_bytes(self, now_ms: int, data: bytes) -> list[Output]:
         """Take in bytes, in pieces of any size."""
         point = self._awaiting
-        is_plain_eot = point is not None and data == point.eot and self._is_plain()
+        is_plain = self._decoder.is_between and not self._echo.is_expecting
+        is_plain_eot = point is not None and data == point.eot and is_plain
         if point is not None and is_plain_eot and point.on_idle_poll(now_ms):
             self._awaiting = None
             self._free_ms = now_ms + self._options.gap_ms
@@ -153,17 +156,17 @@ class DartEngine:
 
     def _speak(self, now_ms: int, point: Point) -> None:
         frame = point.turn()
-        self._outputs.append(Send(frame))
+        self._outputs.append(point.poll_output if frame is point.poll else Send(frame))
         self._echo.on_sent(frame)
         self._awaiting = point
         self._is_answered = self._is_garbled = False
         self._deadline_ms = now_ms + self._wire_ms(len(frame)) + point.timeout_ms
-        self._last_deadline_ms = self._deadline_ms + self._wire_ms(FRAME_MAX)
+        self._last_deadline_ms = self._deadline_ms + self._longest_ms
 
     def _give_up(self, now_ms: int, point: Point) -> None:
         """The answer's time is over."""
         self._awaiting = None
-        if len(self._decoder):
+        if not self._decoder.is_between:
             self._is_garbled = True
             self._outputs.append(Fault("unfinished"))
             self._decoder.clear()
@@ -174,13 +177,9 @@ class DartEngine:
             point.on_silence(now_ms)
 
     def _wire_ms(self, length: int) -> int:
-        return -(-length * BITS_PER_BYTE * 1000 // self._options.baud)
+        return -(-length * BYTE_BIT_MS // self._baud)
 
     # --- listening ------------------------------------------------------------------------------
-
-    def _is_plain(self) -> bool:
-        """Whether bytes that look like an answer are one: nothing half received, no echo due."""
-        return not self._echo.is_expecting and not len(self._decoder)
 
     def _on_frame(self, now_ms: int, frame: Frame) -> None:
         if self._echo.is_own(frame, is_first=not self._is_answered):

@@ -28,16 +28,13 @@ class EchoFilter:
         self._is_on: bool | None = None
         self._sent: deque[bytes] = deque(maxlen=ECHOES_WAITING)
         self._misses = 0
-        self.restart()
-
-    @property
-    def is_expecting(self) -> bool:
+        self.is_expecting = True
         """Whether a received frame may be our own."""
-        return self._is_on is not False
+        self.restart()
 
     def restart(self) -> None:
         """The transport opened: it may be another adapter."""
-        self._is_on = {"auto": None, "on": True, "off": False}[self._mode]
+        self._set({"auto": None, "on": True, "off": False}[self._mode])
         self._misses = 0
         self._sent.clear()
 
@@ -61,7 +58,7 @@ class EchoFilter:
             pass
         self._misses = 0
         if self._mode == "auto":
-            self._is_on = True
+            self._set(True)
         return True
 
     def on_answered(self) -> None:
@@ -69,8 +66,12 @@ class EchoFilter:
         if self._mode == "auto" and self._sent:
             self._misses += 1
             if self._is_on is None or self._misses >= MISSES_MAX:
-                self._is_on = False
+                self._set(False)
         self._sent.clear()
+
+    def _set(self, is_on: bool | None) -> None:
+        self._is_on = is_on
+        self.is_expecting = is_on is not False
 
 
 class ForeignMaster:

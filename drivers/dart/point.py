@@ -66,7 +66,7 @@ class Point:
         self.address = plan.address
         self.side = Side(plan, options.decimals, self._tell)
         self.poll = ControlFrame(plan.address, ControlKind.POLL).encode()
-        self.poll_outputs: list[Output] = [Send(self.poll)]
+        self.poll_output = Send(self.poll)
         self.eot = ControlFrame(plan.address, ControlKind.EOT).encode()
         self.due_ms = 0
         self.is_urgent = False

@@ -324,7 +324,7 @@ class DartPumpSide:
     def on_bytes(self, now_ms: int, data: bytes) -> list[bytes]:
         """Take in what the site controller sent, in pieces of any size; return the answers."""
         polled = self._by_poll.get(data)
-        if polled is not None and not len(self._decoder) and not polled.manners.late_ms:
+        if polled is not None and self._decoder.is_between and not polled.manners.late_ms:
             answers = polled.on_poll(now_ms)
             return [data, *answers] if polled.manners.echoes else answers
         is_echoing = any(point.manners.echoes for point in self._by_address.values())
@@ -355,6 +355,8 @@ class DartPumpSide:
 
     def next_deadline_ms(self) -> int | None:
         """When `on_timer` wants to be called; None: nothing is waiting."""
+        if not self._late and not self._foreign_ms:
+            return None
         waiting = [due_ms for due_ms, _ in self._late]
         if self._foreign_ms:
             waiting.append(self._foreign_due_ms)

@@ -29,6 +29,11 @@ class SegmentBuffer:
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits for its end."""
+        return not self._held
+
     def clear(self) -> None:
         """Forget what waits for its end."""
         self._held.clear()
