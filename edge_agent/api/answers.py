@@ -20,6 +20,8 @@ class MemberAnswer(BaseModel):
 
     ref: str
     tier: str
+    tier_zh: str
+    tier_en: str
     masked_name: str
     plate_pay: bool
     available_fen: int | None
@@ -107,6 +109,16 @@ class SaleAnswer(BaseModel):
             refunded=sale.refunded is not None,
             refund_reason=sale.refunded.reason if sale.refunded else None,
         )
+
+
+class TotalAnswer(BaseModel):
+    """The totalisers of one nozzle as last recorded; no amount where a dispenser has none."""
+
+    fp: int
+    nozzle_number: int
+    logical: int
+    volume_ml: int
+    amount_fen: int | None
 
 
 class HeadAnswer(BaseModel):

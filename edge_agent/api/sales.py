@@ -105,9 +105,12 @@ async def lookup(body: LookupBody, station: StationDep) -> MemberAnswer:
 
 def _member_answer(station: Station, member: Member) -> MemberAnswer:
     account = None if member.account is None else station.books.account(member.account)
+    tier = station.pos.policy().tier(member.tier)
     return MemberAnswer(
         ref=member.ref,
         tier=member.tier,
+        tier_zh=member.tier if tier is None else tier.label_zh,
+        tier_en=member.tier if tier is None else tier.label_en,
         masked_name=member.masked_name,
         plate_pay=member.plate_pay,
         available_fen=None if account is None else account.available.fen,

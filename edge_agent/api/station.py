@@ -16,6 +16,7 @@ from edge_agent.api.answers import (
     LedgerTailAnswer,
     ReasonAnswer,
     RecordAnswer,
+    TotalAnswer,
 )
 from edge_agent.api.metrics import metrics_text
 from edge_agent.api.problems import TOO_MANY_SCREENS, refusal_response, texts
@@ -56,6 +57,28 @@ async def problem_texts() -> list[ReasonAnswer]:
         ReasonAnswer(code=code, text_zh=problem.text_zh, text_en=problem.text_en)
         for code, problem in texts().items()
     ]
+
+
+@router.get("/totals")
+async def totals(station: StationDep) -> list[TotalAnswer]:
+    """List each nozzle's totalisers as last recorded, by the number on its label."""
+    numbers = {
+        (point.fp, nozzle.logical): nozzle.number
+        for point in station.facts.plan.fuelling_points()
+        for nozzle in point.nozzles
+    }
+    found = [
+        TotalAnswer(
+            fp=total.fp,
+            nozzle_number=numbers[total.fp, total.nozzle],
+            logical=total.nozzle,
+            volume_ml=total.volume.ml,
+            amount_fen=None if total.amount is None else total.amount.fen,
+        )
+        for total in station.books.totals()
+        if (total.fp, total.nozzle) in numbers
+    ]
+    return sorted(found, key=lambda total: total.nozzle_number)
 
 
 @router.get("/ledger/tail")

@@ -19,12 +19,12 @@ export function h(tag, props, ...children) {
   return { name, key, props: own, children: flat(children) };
 }
 
-/** Draw an icon of the sprite. It says nothing to a screen reader: a text stands beside it. */
+/** Draw an icon of the page. It says nothing to a screen reader: a text stands beside it. */
 export function icon(name) {
   return h(
     "svg.icon",
     { "aria-hidden": "true", focusable: "false" },
-    h("use", { href: `/static/icons.svg#${name}` }),
+    h("use", { href: `#icon-${name}` }),
   );
 }
 

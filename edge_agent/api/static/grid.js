@@ -7,6 +7,9 @@ import { activeNozzle, authorise, engaged, face, primaryAction, resume, stop } f
 import { busy, live, now, reason, show, state, unpaidOf } from "./state.js";
 import { both, label, lasting, litres, shortYuan, t, unitPrice, yuan } from "./words.js";
 
+// What the card or a banner tells already.
+const UNTOLD = new Set(["fp_busy", "fp_closed", "stop_all", "storage_unavailable"]);
+
 export function grid() {
   const points = state.view.fuelling_points;
   const columns = points.length <= 4 ? 2 : points.length <= 6 ? 3 : points.length <= 16 ? 4 : 5;
@@ -38,83 +41,70 @@ function card(point, index) {
         h("span.face", null, icon(sign), t(name)),
         name === "idle" ? null : h("span.timer", null, lasting(now() - point.since_ms)),
       ),
+      h("span.corner", null, index < 12 ? h("kbd", null, `F${index + 1}`) : null, both(`油机 ${point.fp}`, `Pump ${point.fp}`)),
       body(point),
       foot(point),
     ),
     action(point),
-    h("span.corner", null, index < 12 ? h("kbd", null, `F${index + 1}`) : null, both(`油机 ${point.fp}`, `Pump ${point.fp}`)),
   );
 }
 
 function body(point) {
-  const active = activeNozzle(point);
-  if (engaged(point) || point.state === "calling") {
-    return h("span.body", null, gun(active ?? point.nozzles[0], active === null ? point.nozzles : null), figures(point));
-  }
-  if (point.unpaid > 0) return owed(point);
+  if (engaged(point) || point.state === "calling") return inUse(point);
+  const first = unpaidOf(point.fp)[0];
+  if (first) return owed(first, point.unpaid);
   return h("span.body.hoses", null, point.nozzles.map((nozzle) => hose(nozzle)));
 }
 
-function gun(nozzle, several) {
-  return h(
-    "span.gun",
-    null,
-    h("span.number", null, several ? several.map((one) => one.number).join("·") : String(nozzle.number)),
-    h(
-      "span.of",
-      null,
-      several ? several.map((one) => grade(one.grade_name)) : grade(nozzle.grade_name),
-      several || nozzle.unit_price_milli === null ? null : h("span.price", null, unitPrice(nozzle.unit_price_milli)),
-    ),
-  );
-}
-
-function figures(point) {
-  if (point.state === "calling") return null;
-  return h(
-    "span.figures",
-    null,
-    h("span.figure.amount", null, h("b", null, yuan(point.amount_fen)), both("元", "¥")),
-    h("span.figure.litres", null, h("b", null, litres(point.volume_ml)), both("升", "L")),
-  );
-}
-
-function owed(point) {
-  const [first, ...others] = unpaidOf(point.fp);
-  if (!first) return h("span.body.hoses", null, point.nozzles.map((nozzle) => hose(nozzle)));
+function inUse(point) {
+  const nozzle = activeNozzle(point);
+  const price = nozzle?.unit_price_milli ?? null;
   return h(
     "span.body",
     null,
-    h(
-      "span.gun",
-      null,
-      h("span.number", null, String(first.nozzle_number)),
-      h(
-        "span.of",
-        null,
-        grade(first.grade_name),
-        others.length > 0 ? h("span.stacked", null, `+${others.length}`) : h("span.price", null, unitPrice(first.unit_price_milli)),
-      ),
-    ),
-    h(
-      "span.figures",
-      null,
-      h("span.figure.amount", null, h("b", null, yuan(first.amount_fen)), both("元", "¥")),
-      h("span.figure.litres", null, h("b", null, litres(first.volume_ml)), both("升", "L")),
-    ),
+    nozzle
+      ? gun(nozzle.number, [grade(nozzle.grade_name), price === null ? null : h("span.price", null, unitPrice(price))])
+      : gun(point.nozzles.map((one) => one.number).join("/"), []),
+    point.state === "calling" ? null : point.state === "authorised" || point.state === "started" ? released(point) : figures(point),
   );
+}
+
+function owed(item, count) {
+  const beside = count > 1 ? h("span.stacked", null, `+${count - 1}`) : h("span.price", null, unitPrice(item.unit_price_milli));
+  return h("span.body", null, gun(item.nozzle_number, [grade(item.grade_name), beside]), figures(item));
+}
+
+function gun(number, beside) {
+  return h("span.gun", null, h("span.number", null, String(number)), h("span.of", null, beside));
+}
+
+function figures({ amount_fen: amount, volume_ml: volume }) {
+  return h(
+    "span.figures",
+    null,
+    h("span.figure.amount", { class: amount >= 100_000 ? "long" : "" }, h("b", null, yuan(amount)), both("元", "¥")),
+    h("span.figure.litres", null, h("b", null, litres(volume)), both("升", "L")),
+  );
+}
+
+function released(point) {
+  const { preset_amount_fen: amount, preset_volume_ml: volume } = point;
+  if (amount === null && volume === null) return h("span.figures", null, h("span.limit", null, t("no_limit")));
+  return h("span.figures", null, h("span.limit", null, t("preset"), h("b", null, amount === null ? `${litres(volume)} L` : `¥${shortYuan(amount)}`)));
 }
 
 function foot(point) {
   const notes = [];
-  if (point.preset_amount_fen !== null) notes.push(h("span.note", { key: "preset" }, t("preset"), ` ¥${shortYuan(point.preset_amount_fen)}`));
-  if (point.preset_volume_ml !== null) notes.push(h("span.note", { key: "preset" }, t("preset"), ` ${litres(point.preset_volume_ml)} L`));
+  const { preset_amount_fen: amount, preset_volume_ml: volume } = point;
+  const flowing = engaged(point) && point.state !== "authorised" && point.state !== "started";
+  if (flowing && amount !== null) notes.push(h("span.note", { key: "preset" }, t("preset"), ` ¥${shortYuan(amount)}`));
+  if (flowing && volume !== null) notes.push(h("span.note", { key: "preset" }, t("preset"), ` ${litres(volume)} L`));
   if (point.member) notes.push(h("span.note.member", { key: "member" }, icon("member"), point.member));
   if (point.plate) notes.push(h("span.note.plate", { key: "plate" }, point.plate));
   if (point.unpaid > 0 && point.state !== "idle") {
     notes.push(h("span.note.owed", { key: "owed" }, icon("bill"), both(`待付 ${point.unpaid}`, `${point.unpaid} to pay`)));
   }
-  const telling = point.blocked && !["fp_busy", "stop_all"].includes(point.blocked) && !engaged(point);
+  const telling = point.blocked && !UNTOLD.has(point.blocked) && !engaged(point);
   if (telling) notes.push(h("span.note.blocked", { key: "blocked" }, both(...reason(point.blocked))));
   else if (point.state === "authorised") notes.push(h("span.note", { key: "hint" }, t("lift_nozzle")));
   else if (point.state === "started") notes.push(h("span.note", { key: "hint" }, t("waiting_flow")));

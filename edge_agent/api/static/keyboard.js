@@ -3,7 +3,7 @@
 import { authoriseOldestCalling, stopAll } from "./points.js";
 import { releaseTyped, typePreset } from "./point_pane.js";
 import { takeCash, typeCash } from "./pay.js";
-import { home, live, show, state } from "./state.js";
+import { home, live, redraw, show, state } from "./state.js";
 
 export function listenToKeys() {
   window.addEventListener("keydown", (event) => {
@@ -25,7 +25,9 @@ function handle(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) return false;
   if (/^F\d+$/.test(event.key)) return choosePoint(Number(event.key.slice(1)));
   if (event.key === "Escape") {
-    home();
+    if (state.pane.search?.open) state.pane.search.open = false;
+    else home();
+    redraw();
     return true;
   }
   if (event.target instanceof HTMLInputElement) return false;
@@ -54,6 +56,7 @@ function enter() {
 }
 
 function type(key) {
+  if (state.pane.search?.open) return false;
   if (state.pane.name === "point") typePreset(state.pane, key);
   else if (state.pane.name === "pay") typeCash(state.pane, key);
   else return false;

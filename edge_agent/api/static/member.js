@@ -4,7 +4,7 @@ import { h, icon } from "./dom.js";
 import { digits, plateKeys } from "./keypad.js";
 import { ask } from "./link.js";
 import { busy, live, order, redraw } from "./state.js";
-import { label, t, yuan } from "./words.js";
+import { both, label, t, yuan } from "./words.js";
 
 const KINDS = ["card", "phone", "plate"];
 
@@ -13,91 +13,94 @@ export function newSearch() {
   return { open: false, kind: "card", text: "" };
 }
 
-/** Who is bound: a chip that can be removed, or the button that opens the search. */
-export function memberChip(pane, onChange) {
-  const { member, search } = pane;
-  if (member) {
+/** Who is bound, and the button that opens the search for somebody else. */
+export function memberChip(pane, member, onChange) {
+  const { search } = pane;
+  const toggle = () => {
+    search.open = !search.open;
+    redraw();
+  };
+  if (member === null) {
     return h(
-      "div.member-chip",
-      null,
+      "button.wide.quiet.member-add",
+      { key: "member", type: "button", "aria-expanded": String(search.open), onclick: toggle },
       icon("member"),
-      h("b", null, member.masked_name),
-      h("span.muted", null, member.tier),
-      member.available_fen === null ? null : h("span.muted", null, t("balance"), ` ¥${yuan(member.available_fen)}`),
-      h("button.icon-button", { type: "button", "aria-label": label("remove"), onclick: () => onChange(null) }, icon("cross")),
+      t("member_add"),
     );
   }
   return h(
-    "button.wide.quiet.member-add",
-    {
-      type: "button",
-      "aria-expanded": String(search.open),
-      onclick: () => {
-        search.open = !search.open;
-        redraw();
-      },
-    },
+    "div.member-chip",
+    { key: "chip" },
     icon("member"),
-    t("member_add"),
+    h(
+      "span.who",
+      null,
+      h("span", null, h("b", null, member.masked_name), both(member.tier_zh, member.tier_en)),
+      member.available_fen === null ? null : h("span", null, t("balance"), h("b.sum", null, `¥${yuan(member.available_fen)}`)),
+    ),
+    pane.member
+      ? h("button.icon-button", { key: "remove", type: "button", "aria-label": label("remove"), onclick: () => onChange(null) }, icon("cross"))
+      : h("button.icon-button", { key: "other", type: "button", "aria-label": label("member_add"), onclick: toggle }, icon("search")),
   );
 }
 
-/** The search itself, while it is open. */
+/** The search; while it is open it takes the pane's place. */
 export function memberSearch(pane, onFound) {
   const { search } = pane;
-  if (!search.open || pane.member) return null;
   const type = (text) => {
     search.text = text;
+    redraw();
+  };
+  const close = () => {
+    pane.search = newSearch();
     redraw();
   };
   const find = async () => {
     const { kind, text } = search;
     const found = await order("lookup", () => ask("POST", "/v1/members/lookup", { kind, identifier: text }));
     if (!found) return;
-    pane.search = newSearch();
+    close();
     onFound(found);
   };
   return h(
     "div.search",
-    null,
+    { key: "search" },
+    kinds(search, type),
     h(
-      "div.tabs",
-      { role: "tablist" },
-      KINDS.map((kind) =>
-        h(
-          "button",
-          {
-            key: kind,
-            type: "button",
-            role: "tab",
-            "aria-selected": String(kind === search.kind),
-            onclick: () => {
-              search.kind = kind;
-              type("");
-            },
-          },
-          t(kind),
-        ),
-      ),
+      "div.typed-row",
+      null,
+      h("input.typed", {
+        type: "text",
+        inputmode: "none",
+        autocomplete: "off",
+        maxlength: 20,
+        value: search.text,
+        "aria-label": label(search.kind),
+        oninput: (event) => type(event.target.value.trim()),
+        onkeydown: (event) => event.key === "Enter" && search.text && find(),
+      }),
+      h("button.icon-button", { type: "button", "aria-label": label("back"), onclick: close }, icon("cross")),
     ),
-    h("input.typed", {
-      type: "text",
-      inputmode: "none",
-      autocomplete: "off",
-      maxlength: 20,
-      value: search.text,
-      "aria-label": label(search.kind),
-      oninput: (event) => type(event.target.value.trim()),
-      onkeydown: (event) => {
-        if (event.key === "Enter" && search.text) find();
-      },
-    }),
     search.kind === "plate" ? plateKeys(search.text, type) : digits(search.text, type, { most: 20 }),
     h(
       "button.wide.go",
       { type: "button", disabled: !live() || !search.text || busy("lookup"), onclick: find },
       icon("search"),
       t("search"),
+    ),
+  );
+}
+
+function kinds(search, type) {
+  const choose = (kind) => () => {
+    search.kind = kind;
+    type("");
+  };
+  return h(
+    "div.tabs",
+    { role: "tablist" },
+    KINDS.map((kind) =>
+      h("button", { key: kind, type: "button", role: "tab", "aria-selected": String(kind === search.kind), onclick: choose(kind) }, t(kind)),
     ),
   );
 }

@@ -64,10 +64,13 @@ export function payPane(pane) {
     h(
       "div.scroll",
       null,
-      lines(pane.quote, item),
-      memberChip(pane, (member) => setMember(pane, member)),
-      memberSearch(pane, (member) => setMember(pane, member)),
-      pane.quote && !pane.search.open ? notApplied(pane.quote) : null,
+      pane.search.open
+        ? memberSearch(pane, (member) => setMember(pane, member))
+        : [
+            lines(pane.quote, item),
+            memberChip(pane, pane.member ?? pane.quote?.member ?? null, (member) => setMember(pane, member)),
+            pane.quote ? notApplied(pane.quote) : null,
+          ],
     ),
     pane.quote && !pane.search.open ? tenders(pane, pane.quote) : null,
   );
@@ -110,21 +113,22 @@ function tenders(pane, quote) {
   if (toPay <= 0) {
     return h("div.tenders", null, settleButton(pane, [], "go", "settle_prepaid", toPay < 0 ? `${label("give_back")} ¥${yuan(-toPay)}` : null));
   }
-  const available = pane.member ? pane.member.available_fen : quote.available_fen;
-  return h("div.tenders", null, pane.typing ? typing(pane, toPay) : notes(pane, toPay), change(pane, toPay), buttons(pane, toPay, available ?? 0));
+  const available = quote.member?.available_fen ?? 0;
+  return h("div.tenders", null, pane.typing ? typing(pane, toPay) : notes(pane, toPay), change(pane, toPay), buttons(pane, toPay, available));
 }
 
 function buttons(pane, toPay, available) {
   const given = pane.received === "" ? toPay : fenOf(pane.received);
   const cash = { means: "cash", amount_fen: given };
   const stored = { means: "stored_value", amount_fen: Math.min(available, toPay) };
+  const rest = { means: "cash", amount_fen: toPay - stored.amount_fen };
   return h(
     "div.pay-buttons",
     null,
     settleButton(pane, [cash], "go", "take_cash", `¥${yuan(toPay)}`, !(given >= toPay)),
     available >= toPay ? settleButton(pane, [stored], "pay", "take_stored", `¥${yuan(toPay)}`) : null,
     available > 0 && available < toPay
-      ? settleButton(pane, [stored, { means: "cash", amount_fen: toPay - available }], "pay", "take_both", `¥${yuan(available)} ＋ ¥${yuan(toPay - available)}`)
+      ? settleButton(pane, [stored, rest], "pay", "take_both", `${yuan(available)}＋${yuan(toPay - available)}`)
       : null,
   );
 }

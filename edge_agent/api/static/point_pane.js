@@ -9,8 +9,8 @@ import { activeNozzle, authorise, engaged, face, releasable, resume, stop, suspe
 import { busy, home, live, now, point as pointOf, reason, redraw, state, unpaidOf } from "./state.js";
 import { both, label, lasting, litres, shortYuan, t, yuan } from "./words.js";
 
-const AMOUNTS_FEN = [10_000, 20_000, 30_000, 50_000];
-const VOLUMES_ML = [10_000, 20_000, 30_000, 40_000];
+const AMOUNTS_FEN = [10_000, 20_000, 30_000, 40_000, 50_000];
+const VOLUMES_ML = [10_000, 20_000, 30_000, 40_000, 50_000];
 const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member: null };
 
 export function pointPane(pane) {
@@ -89,13 +89,13 @@ function release(point, pane) {
     const why = point.blocked ?? point.state;
     return h("p.why", null, icon("triangle"), both(...reason(why)));
   }
+  if (pane.search.open) return memberSearch(pane, (member) => setMember(pane, member));
   return h(
     "div.release",
-    null,
+    { key: "release" },
     tabs(pane),
     pane.typing ? typed(point, pane) : choices(point, pane),
-    memberChip(pane, (member) => setMember(pane, member)),
-    memberSearch(pane, (member) => setMember(pane, member)),
+    memberChip(pane, pane.member, (member) => setMember(pane, member)),
   );
 }
 

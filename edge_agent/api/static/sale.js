@@ -33,8 +33,7 @@ export function salePane(pane) {
       ? h(
           "div.done",
           null,
-          icon("tick"),
-          h("span", null, t("paid"), h("b.sum", null, `¥${yuan(sale.payable_fen)}`)),
+          h("span", null, icon("tick"), t("paid"), h("b.sum", null, `¥${yuan(sale.payable_fen)}`)),
           sale.change_fen > 0 ? h("span.hand-back", null, t("change"), h("b.sum", null, `¥${yuan(sale.change_fen)}`)) : null,
         )
       : null,

@@ -12,7 +12,7 @@ import { chirpForNew, listenForTouch } from "./sound.js";
 import { drawWith, redraw, say, state } from "./state.js";
 import { statusPane } from "./status.js";
 import { banners, topbar } from "./topbar.js";
-import { both, label, t, timeOfDay } from "./words.js";
+import { both, label, setOffset, t, timeOfDay } from "./words.js";
 
 const PANES = { home: homePane, point: pointPane, pay: payPane, sale: salePane, status: statusPane };
 
@@ -42,7 +42,7 @@ function lost() {
   return h(
     "div.lost",
     { key: "lost", role: "alertdialog", "aria-label": label("lost_title") },
-    h("div", null, icon("broken"), h("h1", null, t("lost_title")), h("p", null, t("lost_since"), h("b", null, ` ${timeOfDay(state.lost)}`)), h("p", null, t("lost_hint"))),
+    h("div", null, icon("broken"), h("h1", null, t("lost_title")), h("p.since", null, t("lost_since"), h("b", null, timeOfDay(state.lost))), h("p", null, t("lost_hint"))),
   );
 }
 
@@ -79,6 +79,7 @@ function enrolment() {
 
 function onView(view) {
   state.view = view;
+  setOffset(view.utc_offset_minutes);
   state.received = performance.now();
   state.lost = null;
   chirpForNew(view);

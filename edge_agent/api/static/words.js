@@ -39,6 +39,7 @@ const WORDS = {
   bay: ["车位", "Bay"],
   price: ["单价", "Price"],
   preset: ["定量", "Preset"],
+  no_limit: ["不限量", "No limit"],
   total: ["合计", "Total"],
   unpaid: ["待付款", "To pay"],
   sales: ["近期销售", "Sales"],
@@ -193,16 +194,27 @@ export function lasting(ms) {
   return `${two(Math.floor(s / 60))}:${two(s % 60)}`;
 }
 
-/** Time of day, with seconds. */
-export function timeOfDay(ms) {
-  const d = new Date(ms);
-  return [d.getHours(), d.getMinutes(), d.getSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+let offsetMinutes = 480;
+
+/** Tell what the station's clocks show, ahead of UTC; this PC may be set to anything. */
+export function setOffset(minutes) {
+  offsetMinutes = minutes;
 }
 
-/** Date and weekday in both languages. */
+function atStation(ms) {
+  return new Date(ms + offsetMinutes * 60_000);
+}
+
+/** Time of day at the station, with seconds. */
+export function timeOfDay(ms) {
+  const d = atStation(ms);
+  return [d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+}
+
+/** Date and weekday at the station, in both languages. */
 export function dateOf(ms) {
-  const d = new Date(ms);
-  const zh = `${d.getMonth() + 1}月${d.getDate()}日 周${"日一二三四五六"[d.getDay()]}`;
-  const en = d.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" });
+  const d = atStation(ms);
+  const zh = `${d.getUTCMonth() + 1}月${d.getUTCDate()}日 周${"日一二三四五六"[d.getUTCDay()]}`;
+  const en = d.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
   return both(zh, en);
 }
