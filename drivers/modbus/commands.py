@@ -101,10 +101,9 @@ class Commands:
     # --- the commands ---
 
     def _authorise(self, command: Authorise) -> Script:
-        if not self._scales_confirmed:
-            return "decimals_unconfirmed"
-        if self._watch.is_flowing:
-            return "busy"
+        hindrance = self._hindrance(command)
+        if hindrance:
+            return hindrance
         try:
             writes = self._map.requests("authorise", _carried(command))
         except ValueError:
@@ -117,6 +116,19 @@ class Commands:
             return "not_idle"
         before = self._watch.reading.transaction
         return (yield from self._given(writes, lambda now: self._took(before, now)))
+
+    def _hindrance(self, command: Authorise) -> str:
+        """Return why the point cannot be authorised now, or nothing."""
+        known = self._map.totals.keys()
+        hindrances = (
+            ("decimals_unconfirmed", not self._scales_confirmed),
+            ("decimals_suspect", self._watch.has_suspect_scales),
+            ("no_such_nozzle", not command.nozzles or not known >= set(command.nozzles)),
+            ("fuelling", self._watch.is_flowing),
+            ("not_programmed", self._watch.status is DispenserStatus.NOT_PROGRAMMED),
+            ("closed", self._watch.status is DispenserStatus.CLOSED),
+        )
+        return next((reason for reason, holds in hindrances if holds), DONE)
 
     def _took(self, before: int, now: Reading) -> bool:
         if self._map.advances_at_authorise:
@@ -164,7 +176,7 @@ class Commands:
     def _read_totals(self, command: ReadTotals) -> Script:
         block = self._map.totals.get(command.nozzle)
         if block is None:
-            return "unknown_nozzle"
+            return "no_such_nozzle"
         reply = yield block
         if not isinstance(reply, ReadReply):
             return _failure(reply)
@@ -205,7 +217,7 @@ class Commands:
             return "fuelling"
         prices = dict(command.prices)
         if prices.keys() != self._map.totals.keys():
-            return "nozzle_missing"
+            return "prices_incomplete"
         try:
             writes = [
                 write
@@ -241,7 +253,7 @@ class Commands:
                 if shown == price.milli:
                     return DONE
             yield Pause(self._verify_pause_ms)
-        return "price_not_taken"
+        return "not_confirmed"
 
     # --- giving and verifying ---
 
@@ -264,8 +276,8 @@ class Commands:
                 break
             if failure not in {DONE, SILENCE}:
                 return failure
-        yield Tell(AlarmRaised(self._watch.fp, "command_ignored"))
-        return failure or "not_verified"
+        yield Tell(AlarmRaised(self._watch.fp, "command_not_done"))
+        return failure or "not_confirmed"
 
     def _seen(self, holds: Check, polls: int) -> Generator[Request | Pause, Reply | None, bool]:
         for _ in range(polls):

@@ -6,7 +6,8 @@ it is given; the physical pump behind it is `drivers.pump_model.SimulatedPump`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from drivers.modbus.pdu import ExceptionCode, Function
@@ -31,6 +32,40 @@ _PRESETS: Final[tuple[When, ...]] = ("no_preset", "preset_volume", "preset_amoun
 _LAST_TRANSACTION: Final = 0xFFFF
 
 
+@dataclass(frozen=True, slots=True)
+class _Trigger:
+    """The write that makes the pump act: the last step of a command, of one kind of preset."""
+
+    command: str
+    when: When | None
+    step: Write
+    nozzle: LogicalNozzle
+    number: Number
+
+
+def _triggers(registers: RegisterMap, nozzles: Iterable[LogicalNozzle]) -> list[_Trigger]:
+    found = []
+    for command, steps in registers.commands.items():
+        for when in _PRESETS if command == "authorise" else (None,):
+            last = [step for step in steps if step.when in {None, when}][-1:]
+            for step in last:
+                per_nozzle = nozzles if step.value == "unit_price" else [LogicalNozzle(1)]
+                found += [
+                    _Trigger(command, when, step, nozzle, registers.written(step, nozzle))
+                    for nozzle in per_nozzle
+                ]
+    return found
+
+
+def _written(registers: RegisterMap, nozzles: Iterable[LogicalNozzle]) -> list[Number]:
+    return [
+        registers.written(step, nozzle)
+        for steps in registers.commands.values()
+        for step in steps
+        for nozzle in (nozzles if step.value == "unit_price" else [LogicalNozzle(1)])
+    ]
+
+
 class RegisterImage:
     """One unit's registers over a simulated pump."""
 
@@ -47,10 +82,10 @@ class RegisterImage:
         self._staged: dict[LogicalNozzle, UnitPrice] = {}
         self._shown: object = None
         self.beats = 0
-        numbers = [*registers.status.values()]
-        numbers += [number for each in registers.nozzle.values() for number in each.values()]
-        numbers += [written for _, written in self._targets()]
-        for number in numbers:
+        self._triggers = _triggers(registers, pump.hoses)
+        shown = [*registers.status.values()]
+        shown += [number for each in registers.nozzle.values() for number in each.values()]
+        for number in [*shown, *_written(registers, pump.hoses)]:
             self._put(number, (0,) * number.words)
 
     @property
@@ -167,60 +202,62 @@ class RegisterImage:
             return ExceptionCode.ILLEGAL_ADDRESS
         self._refresh(now_ms)
         self._holding.update(enumerate(registers, address))
-        for command, number in self._targets():
-            if number.address in written and self._is_commanded(command, number):
-                try:
-                    obeyed = self._obey(now_ms, command, number)
-                except ValueError:  # digits that are no BCD
-                    obeyed = False
-                self._shown = None  # what stands in a register is what holds, not what was written
-                if not obeyed:
-                    return ExceptionCode.ILLEGAL_VALUE
-        return None
+        obeyed = [
+            self._obey(now_ms, trigger)
+            for trigger in self._triggers
+            if trigger.number.address in written and self._is_pulled(trigger)
+        ]
+        self._shown = None  # what stands in a register is what holds, not what was written
+        return None if all(obeyed) else ExceptionCode.ILLEGAL_VALUE
 
-    def _targets(self) -> list[tuple[str, Number]]:
-        """Return the registers whose writing makes the pump act, with the command's name."""
-        found = []
-        for command, steps in self._map.commands.items():
-            for step in steps[-1:]:
-                nozzles = self._pump.hoses if step.value == "unit_price" else [LogicalNozzle(1)]
-                found += [(command, self._map.written(step, nozzle)) for nozzle in nozzles]
-        return found
+    def _is_pulled(self, trigger: _Trigger) -> bool:
+        """Whether the registers now say this command, of this kind."""
+        wanted = trigger.step.value
+        if isinstance(wanted, int) and self._stored(trigger.number) != trigger.number.count(wanted):
+            return False
+        constants = [
+            step
+            for step in self._map.commands[trigger.command]
+            if step.when == trigger.when and isinstance(step.value, int)
+        ]
+        return all(
+            self._stored(number) == number.count(int(step.value))
+            for step in constants
+            for number in [self._map.written(step, LogicalNozzle(1))]
+        )
 
-    def _is_commanded(self, command: str, number: Number) -> bool:
-        wanted = self._map.commands[command][-1].value
-        return isinstance(wanted, str) or self._stored(number) == number.count(wanted)
-
-    def _obey(self, now_ms: int, command: str, number: Number) -> bool:
+    def _obey(self, now_ms: int, trigger: _Trigger) -> bool:
         pump = self._pump
-        match command:
-            case "authorise":
-                return self._authorise(now_ms)
-            case "stop":
-                self._was_stopped = pump.stop(now_ms)
-                return self._was_stopped
-            case "clear":
-                return pump.clear(now_ms)
-            case "suspend":
-                return pump.suspend(now_ms)
-            case "resume":
-                return pump.resume(now_ms)
-            case "set_price":
-                return self._set_price(now_ms, number)
+        try:
+            match trigger.command:
+                case "authorise":
+                    return self._authorise(now_ms, trigger.when)
+                case "stop":
+                    self._was_stopped = pump.stop(now_ms)
+                    return self._was_stopped
+                case "clear":
+                    return pump.clear(now_ms)
+                case "suspend":
+                    return pump.suspend(now_ms)
+                case "resume":
+                    return pump.resume(now_ms)
+                case "set_price":
+                    return self._set_price(now_ms, trigger)
+        except ValueError:  # digits that are no BCD
+            return False
         self.beats += 1
         return True
 
-    def _authorise(self, now_ms: int) -> bool:
-        steps = self._map.commands["authorise"]
+    def _authorise(self, now_ms: int, when: When | None) -> bool:
         pump = self._pump
         nozzles = list(pump.hoses)
         preset: dict[str, int] = {}
-        for step in steps:
+        for step in self._map.commands["authorise"]:
             if step.value == "nozzle_mask":
                 mask = self._value(step)
                 nozzles = [nozzle for nozzle in nozzles if mask >> nozzle - 1 & 1]
-            if step.value == "preset" and step.when == self._preset_kind(steps):
-                kind = "volume_ml" if step.when == "preset_volume" else "amount_fen"
+            if step.value == "preset" and step.when == when:
+                kind = "volume_ml" if when == "preset_volume" else "amount_fen"
                 preset = {kind: self._value(step)}
         if not nozzles or pump.status is not DispenserStatus.IDLE:
             return False
@@ -231,27 +268,12 @@ class RegisterImage:
         self._is_open = True
         return pump.authorise(now_ms, nozzles)
 
-    def _preset_kind(self, steps: Sequence[Write]) -> When:
-        """Return the kind of preset whose constants stand in the registers."""
-        for kind in _PRESETS:
-            constants = [s for s in steps if s.when == kind and isinstance(s.value, int)]
-            if constants and all(self._holds_constant(step) for step in constants):
-                return kind
-        return "no_preset"
-
-    def _holds_constant(self, step: Write) -> bool:
-        number = self._map.written(step, LogicalNozzle(1))
-        return isinstance(step.value, int) and self._stored(number) == number.count(step.value)
-
-    def _set_price(self, now_ms: int, number: Number) -> bool:
+    def _set_price(self, now_ms: int, trigger: _Trigger) -> bool:
         """Take one hose's price; the pump is programmed once every hose has one."""
         pump = self._pump
         if pump.status in IN_SALE:
             return False
-        for step in self._map.commands["set_price"][-1:]:
-            for nozzle in pump.hoses:
-                if self._map.written(step, nozzle) == number:
-                    self._staged[nozzle] = UnitPrice(self._read(number))
+        self._staged[trigger.nozzle] = UnitPrice(self._read(trigger.number))
         prices = {n: UnitPrice(hose.price_milli) for n, hose in pump.hoses.items()} | self._staged
         if not all(price.milli for price in prices.values()):
             return True

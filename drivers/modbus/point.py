@@ -148,7 +148,7 @@ class Point:
         if not self._online:
             return [Emit(CommandFailed(self.fp, command, "offline"))]
         if len(self._waiting) >= COMMANDS_WAITING_MAX:
-            return [Emit(CommandFailed(self.fp, command, "too_many_commands"))]
+            return [Emit(CommandFailed(self.fp, command, "busy"))]
         if not isinstance(command, Stop):
             self._waiting.append(command)
             return self._begin_next(now_ms)

@@ -44,7 +44,10 @@ FLOWING: Final = frozenset(
 SETTLING_POLLS: Final = 5
 """Figures that still change after so many polls are taken as they are, with an alarm."""
 
-_CHECKED_FROM: Final = Volume(1_000)
+TOLERANCE_PARTS: Final = 4
+"""An amount may be off by a quarter of volume times price; a wrong scale makes it off tenfold."""
+
+_CHECKED_FROM: Final = Volume(100)
 _NO_SALE: Final = 0
 _NOTHING_REPORTED: Final = -1
 
@@ -66,7 +69,7 @@ class Watch:
         self._open: int | None = None
         self._settling: FuellingEnded | None = None
         self._settling_polls = 0
-        self._suspected: int | None = None
+        self.has_suspect_scales = False
 
     @property
     def is_flowing(self) -> bool:
@@ -133,7 +136,7 @@ class Watch:
         self._shown = shown
         volume, amount = Volume(reading.live_volume_ml), Money(reading.live_amount_fen)
         yield Progress(self.fp, volume, amount)
-        yield from self._suspect(reading.transaction, volume, amount, reading.price_milli)
+        yield from self._suspect(volume, amount, reading.price_milli)
 
     # --- sales ---
 
@@ -152,7 +155,7 @@ class Watch:
         self._settling, self._settling_polls = None, 0
         self._reported, self._open = number, None
         yield figures
-        yield from self._suspect(number, figures.volume, figures.amount, figures.unit_price.milli)
+        yield from self._suspect(figures.volume, figures.amount, figures.unit_price.milli)
 
     def _ended_sale(self, reading: Reading) -> int | None:
         """Return the number of a sale that has ended and was not reported."""
@@ -200,13 +203,14 @@ class Watch:
             UnitPrice(reading.price_milli if price is None else price),
         )
 
-    def _suspect(
-        self, number: int, volume: Volume, amount: Money, price_milli: int
-    ) -> Iterator[DispenserEvent]:
-        """Raise an alarm where amount, volume and price contradict each other: a wrong scale."""
-        if volume < _CHECKED_FROM or number == self._suspected:
+    def _suspect(self, volume: Volume, amount: Money, price_milli: int) -> Iterator[DispenserEvent]:
+        """Raise an alarm where amount, volume and price contradict each other: a wrong scale.
+
+        Nothing more is sold then until somebody has looked.
+        """
+        if volume < _CHECKED_FROM or not price_milli or self.has_suspect_scales:
             return
         expected = amount_of(volume, UnitPrice(price_milli))
-        if 10 * abs(expected.fen - amount.fen) > expected.fen:
-            self._suspected = number
+        if TOLERANCE_PARTS * abs(expected.fen - amount.fen) > expected.fen:
+            self.has_suspect_scales = True
             yield AlarmRaised(self.fp, "decimals_suspect")
