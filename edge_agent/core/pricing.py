@@ -1,7 +1,7 @@
 """What one offer is worth, whether its conditions hold, and how low a price may go.
 
 Amounts are whole fen. An offer's worth is rounded half up once, on its own line; limits are rounded
-against the customer, so that a floor is never undercut by a fraction of a fen.
+up, so that a floor is never undercut by a fraction of a fen.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from edge_agent.model.policy import (
     Hours,
     Limits,
     Offer,
-    PercentOff,
-    PerLitreOff,
     Points,
-    SpendSave,
 )
 from edge_agent.model.quote import MemberFacts, QuoteRequest, RejectReason
-from edge_agent.model.units import Money, Volume, divide_half_up
+from edge_agent.model.units import Money, divide_half_up
 
 Refusal: TypeAlias = tuple[RejectReason, int | None]
 """Why an offer does not apply, and how much is missing in the unit that the reason names."""
@@ -30,25 +27,23 @@ SECONDS_A_DAY: Final = 86_400
 EPOCH_WEEKDAY: Final = 4  # 1970-01-01 was a Thursday
 
 
-def worth_of(offer: Offer, remaining: Money, volume: Volume) -> Money:
-    """Return what an offer takes off an amount that earlier offers left; never more than it."""
-    if isinstance(offer, PercentOff):
-        fen = divide_half_up(remaining.fen * offer.off_bp, 10_000)
-    elif isinstance(offer, PerLitreOff):
-        fen = divide_half_up(volume.ml * offer.off_milli, 10_000)
-    else:
-        steps = remaining.fen // offer.spend_fen
-        fen = offer.save_fen * (steps if offer.stepwise else min(steps, 1))
-    return Money(min(fen, remaining.fen))
+def worth_of(offer: Offer, base_fen: int, volume_ml: int) -> int:
+    """Return the fen that an offer takes off, counted from `base_fen` and rounded once."""
+    if offer.kind == "percent_off":
+        return divide_half_up(base_fen * offer.off_bp, 10_000)
+    if offer.kind == "per_litre_off":
+        return divide_half_up(volume_ml * offer.off_milli, 10_000)
+    steps = base_fen // offer.spend_fen
+    return offer.save_fen * (steps if offer.stepwise else min(steps, 1))
 
 
-def missing_of(offer: Offer, remaining: Money) -> Money | None:
+def missing_of(offer: Offer, base: Money) -> Money | None:
     """Return how much more to spend for an offer to apply (again); None when that is no help."""
-    if not isinstance(offer, SpendSave):
+    if offer.kind != "spend_save":
         return None
-    if remaining.fen >= offer.spend_fen and not offer.stepwise:
+    if base.fen >= offer.spend_fen and not offer.stepwise:
         return None
-    return Money(offer.spend_fen - remaining.fen % offer.spend_fen)
+    return Money(offer.spend_fen - base.fen % offer.spend_fen)
 
 
 def least_payable(limits: Limits, request: QuoteRequest) -> Money:

@@ -1,14 +1,10 @@
-"""The quote: the cheapest legal combination of a policy's offers, explained.
+"""The quote: what is to be paid, which offers applied, why the others did not, what comes next.
 
-Order. Offers are taken by stage (line, then basket), priority, id; each works on what the ones
-before it left, and is rounded half up once, on its own line. A combination is legal when it takes
-at most one offer of a group and every offer in it lowers the price. What would bring the price
-below the policy's limits is cut down to them.
-
-Choice. Every legal combination is weighed; the lowest payable amount wins. Of equals wins the one
-that holds the lowest id in which they differ. Combinations that leave the same amount with the same
-groups used have the same future, so only the better of them is followed, and one that cannot reach
-the best amount known is dropped: the answer is that of trying them all, at a fraction of the work.
+Stages. Every line offer counts from the list amount, every basket offer from the subtotal that the
+line offers leave, so within a stage the order changes nothing. Each offer is rounded half up once,
+on its own line. The cheapest legal combination wins (`core.combination`). Only then the policy's
+limits (and zero) come in: what would lead below them is cut from the last lines, in the order
+stage, priority, id. Hence payable = list amount - sum of the lines, whatever the policy says.
 """
 
 from __future__ import annotations
@@ -17,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from edge_agent.core.combination import cheapest
 from edge_agent.core.pricing import (
     Refusal,
     least_payable,
@@ -43,7 +40,8 @@ from edge_agent.model.units import NO_MONEY, Money, Volume, amount_of, volume_fo
 STAGES: Final = {"line": 0, "basket": 1}
 NEXT_STEP_LIMIT: Final = Money(200_000)
 """A next step dearer than this (2,000 yuan) helps nobody at a pump."""
-NEXT_STEP_TRIES: Final = 4
+NEXT_STEP_OFFERS: Final = 2
+NEXT_STEP_TRIES: Final = 3
 _YUAN: Final = 100
 
 
@@ -79,21 +77,10 @@ class _Decision:
     """The chosen combination: what each chosen offer takes off, and why each other does not."""
 
     request: QuoteRequest
+    subtotal: Money
     payable: Money
     lines: tuple[tuple[Offer, Money], ...]
     refused: tuple[tuple[Offer, Refusal], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """An offer whose conditions hold; `rank` has one bit, the higher the lower the offer's id."""
-
-    offer: Offer
-    rank: int
-    group: int
-    """One bit for a group of several candidates, else 0."""
-    most: int
-    """The most fen that it can take off this list amount, whatever comes before it."""
 
 
 def _decide(request: QuoteRequest, policy: Policy) -> _Decision:
@@ -105,106 +92,46 @@ def _decide(request: QuoteRequest, policy: Policy) -> _Decision:
             eligible.append(offer)
         else:
             refused.append((offer, why))
+    chosen = cheapest(eligible, request)
     eligible.sort(key=lambda offer: (STAGES[offer.stage], offer.priority, offer.id))
-    floor = least_payable(policy.limits, request)
-    candidates = _candidates(eligible, request)
-    chosen = _best(candidates, request, floor)
-    return _settled_on(chosen, candidates, request, floor, refused)
+    return _decided(chosen, eligible, request, least_payable(policy.limits, request), refused)
 
 
-def _candidates(eligible: Sequence[Offer], request: QuoteRequest) -> list[_Candidate]:
-    by_id = sorted((offer.id for offer in eligible), reverse=True)
-    ranks = {offer_id: 1 << place for place, offer_id in enumerate(by_id)}
-    named = [offer.group for offer in eligible if offer.group is not None]
-    shared = sorted({group for group in named if named.count(group) > 1})
-    groups = {group: 1 << place for place, group in enumerate(shared)}
-    return [
-        _Candidate(
-            offer,
-            ranks[offer.id],
-            groups.get(offer.group, 0) if offer.group is not None else 0,
-            worth_of(offer, request.amount, request.volume).fen,
-        )
-        for offer in eligible
-    ]
-
-
-def _best(candidates: Sequence[_Candidate], request: QuoteRequest, floor: Money) -> int:
-    """Return the best combination as a sum of ranks.
-
-    A state is (fen left to pay, groups used); its value is the best choice that leads there. No
-    offer takes off more from a smaller amount than from a larger, so `hopes` bound what is to come.
-    """
-    states = {(request.amount.fen, 0): 0}
-    for candidate, hope in zip(candidates, _hopes(candidates), strict=True):
-        reached = dict(states)
-        for (remaining, used), chosen in states.items():
-            if used & candidate.group:
-                continue
-            worth = worth_of(candidate.offer, Money(remaining), request.volume).fen
-            line = min(worth, remaining - floor.fen)
-            if line > 0:
-                state = (remaining - line, used | candidate.group)
-                reached[state] = max(reached.get(state, -1), chosen | candidate.rank)
-        best = min(remaining for remaining, _ in reached)
-        states = {
-            state: chosen
-            for state, chosen in reached.items()
-            if max(floor.fen, state[0] - hope) <= best
-        }
-    lowest = min(remaining for remaining, _ in states)
-    return max(chosen for (remaining, _), chosen in states.items() if remaining == lowest)
-
-
-def _hopes(candidates: Sequence[_Candidate]) -> list[int]:
-    """Return for each candidate how much the ones after it can take off together at most."""
-    hopes: list[int] = []
-    alone, of_group = 0, dict[int, int]()
-    for candidate in reversed(candidates):
-        hopes.append(alone + sum(of_group.values()))
-        if candidate.group:
-            of_group[candidate.group] = max(of_group.get(candidate.group, 0), candidate.most)
-        else:
-            alone += candidate.most
-    hopes.reverse()
-    return hopes
-
-
-def _settled_on(
-    chosen: int,
-    candidates: Sequence[_Candidate],
+def _decided(
+    chosen: frozenset[str],
+    eligible: Sequence[Offer],
     request: QuoteRequest,
     floor: Money,
     refused: list[tuple[Offer, Refusal]],
 ) -> _Decision:
-    """Walk through the candidates once more, with the choice known, to say what and why."""
-    taken = {c.group for c in candidates if c.rank & chosen and c.group}
-    remaining, lines = request.amount, list[tuple[Offer, Money]]()
-    for candidate in candidates:
-        worth = worth_of(candidate.offer, remaining, request.volume)
-        if candidate.rank & chosen:
-            line = min(worth, remaining - floor)
-            lines.append((candidate.offer, line))
-            remaining -= line
+    """Lay the chosen offers out as lines, cut to the limit, and say why the others are none."""
+    listed, litres = request.amount.fen, request.volume.ml
+    mine = [offer for offer in eligible if offer.id in chosen]
+    taken = {offer.group for offer in mine if offer.group is not None}
+    off_lines = sum(worth_of(offer, listed, litres) for offer in mine if offer.stage == "line")
+    bases = {"line": listed, "basket": max(listed - off_lines, 0)}
+    room, lines = listed - floor.fen, list[tuple[Offer, Money]]()
+    for offer in eligible:
+        base = bases[offer.stage]
+        worth = worth_of(offer, base, litres)
+        if offer.id not in chosen:
+            refused.append((offer, _not_chosen(offer, Money(base), worth, offer.group in taken)))
+        elif room:
+            lines.append((offer, Money(min(worth, room))))
+            room -= min(worth, room)
         else:
-            why = _not_chosen(candidate, worth, remaining, floor, candidate.group in taken)
-            refused.append((candidate.offer, why))
-    return _Decision(request, remaining, tuple(lines), tuple(refused))
+            refused.append((offer, (RejectReason.LIMIT_REACHED, None)))
+    payable = Money(floor.fen + room)
+    return _Decision(request, Money(bases["basket"]), payable, tuple(lines), tuple(refused))
 
 
-def _not_chosen(
-    candidate: _Candidate, worth: Money, remaining: Money, floor: Money, group_taken: bool
-) -> Refusal:
+def _not_chosen(offer: Offer, base: Money, worth: int, group_taken: bool) -> Refusal:
     if not worth:
-        missing = missing_of(candidate.offer, remaining)
+        missing = missing_of(offer, base)
         if missing is not None:
             return RejectReason.SPEND, missing.fen
         return RejectReason.NO_EFFECT, None
-    if group_taken:
-        return RejectReason.GROUP_TAKEN, None
-    if remaining == floor:
-        return RejectReason.LIMIT_REACHED, None
-    return RejectReason.NOT_BEST, None
+    return (RejectReason.GROUP_TAKEN if group_taken else RejectReason.NOT_BEST), None
 
 
 # --- the answer in words ------------------------------------------------------------------------
@@ -279,7 +206,7 @@ def _next_step(decided: _Decision, policy: Policy) -> NextStep | None:
     """Return the preset from which on the nearest further offer applies and a litre costs less."""
     if not decided.request.unit_price.milli:
         return None
-    for short, offer_id in sorted(_within_reach(decided)):
+    for short, offer_id in sorted(_within_reach(decided))[:NEXT_STEP_OFFERS]:
         step = _reached(OfferId(offer_id), Money(short), decided, policy)
         if step is not None:
             return step
@@ -288,22 +215,28 @@ def _next_step(decided: _Decision, policy: Policy) -> NextStep | None:
 
 def _within_reach(decided: _Decision) -> Iterator[tuple[int, str]]:
     """Yield what more fuel would bring: the fen short at least, and the offer."""
-    listed = remaining = decided.request.amount
     for offer, (reason, missing) in decided.refused:
         if missing is None:
             continue
         if reason is RejectReason.MIN_AMOUNT:
             yield missing, offer.id
         elif reason is RejectReason.SPEND:
-            # Enough without the offers before it: dropping those may be the better choice then.
-            yield min(missing, (missing_of(offer, listed) or Money(missing)).fen), offer.id
+            yield _least_short(offer, Money(missing), decided), offer.id
         elif reason is RejectReason.MIN_VOLUME:
             yield max(1, amount_of(Volume(missing), decided.request.unit_price).fen), offer.id
-    for offer, line in decided.lines:
-        further, at_list = missing_of(offer, remaining), missing_of(offer, listed)
-        if further is not None and at_list is not None:
-            yield min(further, at_list).fen, offer.id
-        remaining -= line
+    for offer, _ in decided.lines:
+        base = decided.request.amount if offer.stage == "line" else decided.subtotal
+        further = missing_of(offer, base)
+        if further is not None:
+            yield _least_short(offer, further, decided), offer.id
+
+
+def _least_short(offer: Offer, short: Money, decided: _Decision) -> int:
+    """What is short if the line offers stay, or if they go: the better choice at that amount."""
+    if offer.stage == "line":
+        return short.fen
+    without = missing_of(offer, decided.request.amount)
+    return short.fen if without is None else min(short.fen, without.fen)
 
 
 def _reached(wanted: OfferId, short: Money, decided: _Decision, policy: Policy) -> NextStep | None:

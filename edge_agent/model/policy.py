@@ -116,20 +116,21 @@ ANY: Final = Conditions()
 
 
 class _Offer(PolicyPart):
-    """What all offers share. The order of application is stage, priority, id."""
+    """What all offers share. Line offers count from the list amount, basket offers from what the
+    line offers leave; within its stage, priority and id order the lines of a bill."""
 
     id: Code
     text_zh: Text
     text_en: Text
     group: Code | None = None
-    """Of one group, one offer applies at most; None stacks with everything."""
+    """Of one group, one offer applies at most, and all are of one stage; None stacks with all."""
     priority: Annotated[int, Field(ge=0, le=999)] = 100
-    """Lower comes first within its stage."""
+    """Lower comes first; the limits cut into the last."""
     conditions: Conditions = ANY
 
 
 class PercentOff(_Offer):
-    """A share of what the offers before it left. Percent offers exclude one another by default."""
+    """A share of the amount. Percent offers exclude one another by default."""
 
     kind: Literal["percent_off"]
     stage: Stage = "line"
@@ -146,7 +147,7 @@ class PerLitreOff(_Offer):
 
 
 class SpendSave(_Offer):
-    """Spend X, save Y, judged on what the offers before it left; stepwise for each full X."""
+    """Spend X, save Y; stepwise: for each full X."""
 
     kind: Literal["spend_save"]
     stage: Stage = "basket"
@@ -229,6 +230,8 @@ class Policy(PolicyPart):
     def _is_consistent(self) -> Self:
         _refuse_repeated("tiers", "code", [tier.code for tier in self.tiers])
         _refuse_repeated("offers", "id", [offer.id for offer in self.offers])
+        self._refuse_torn_groups()
+        self._refuse_free_fuel()
         known = [tier.code for tier in self.tiers]
         for index, offer in enumerate(self.offers):
             for tier in offer.conditions.tiers or ():
@@ -238,6 +241,26 @@ class Policy(PolicyPart):
                         f"{_nearest(tier, known)}"
                     )
         return self
+
+    def _refuse_torn_groups(self) -> None:
+        stages: dict[str, str] = {}
+        for index, offer in enumerate(self.offers):
+            if offer.group is not None and stages.setdefault(offer.group, offer.stage) != (
+                offer.stage
+            ):
+                raise ValueError(
+                    f"offers[{index}].stage: group {offer.group!r} has offers of both stages"
+                )
+
+    def _refuse_free_fuel(self) -> None:
+        highest: dict[tuple[str, str], int] = {}
+        for offer in self.offers:
+            if isinstance(offer, PercentOff):
+                slot = offer.stage, offer.group or f"offer {offer.id}"
+                highest[slot] = max(highest.get(slot, 0), offer.off_bp)
+        for stage in ("line", "basket"):
+            if sum(off_bp for (where, _), off_bp in highest.items() if where == stage) >= 10_000:
+                raise ValueError(f"offers: the percentages of stage {stage!r} stack up to 100 %")
 
     def tier(self, code: str) -> Tier | None:
         """Return the tier of this code, or None when this policy does not know it."""

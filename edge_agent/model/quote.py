@@ -55,7 +55,7 @@ class RejectReason(StrEnum):
     HOURS = "hours"  # seconds until the next window
     MIN_VOLUME = "min_volume"  # millilitres
     MIN_AMOUNT = "min_amount"  # fen, on the list amount
-    SPEND = "spend"  # fen, on what the offers before it leave
+    SPEND = "spend"  # fen, on the amount that its stage counts from
     GROUP_TAKEN = "group_taken"
     LIMIT_REACHED = "limit_reached"
     NO_EFFECT = "no_effect"
