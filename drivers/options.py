@@ -46,7 +46,7 @@ def option_refused(plan: BusPlan, key: str, said: str) -> ConfigRefused:
             "总线选项有误，请修改配置文件中指出的项",
             "an option of a bus is wrong; correct the named key in the configuration",
         ),
-        f"table [bus.{plan.bus}.options], key '{key}': {said}",
+        f"bus '{plan.bus}', table [buses.options], key '{key}': {said}",
     )
 
 

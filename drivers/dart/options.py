@@ -1,4 +1,4 @@
-"""The options of a DART bus, table `[bus.NAME.options]` of the configuration."""
+"""The options of a DART bus, table `[buses.options]` of the configuration."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_serial_line_follows_the_options() -> None:
 def test_wrong_options_are_named(options: dict[str, Json], said: str) -> None:
     with pytest.raises(ConfigRefused) as refused:
         DRIVER.build_engine(replace(plan_of(), options=options))
-    assert "table [bus.south.options]" in refused.value.detail
+    assert "table [buses.options]" in refused.value.detail
     assert said in refused.value.detail
 
 
