@@ -55,6 +55,10 @@ STORAGE_RETRY_S = 1.0
 MOST_WAITING = 1_000
 """Inputs that may wait for one point; running figures are dropped first."""
 
+_RUNNING = frozenset(
+    {Phase.AUTHORISING, Phase.RELEASED, Phase.DELIVERING, Phase.ENDING, Phase.CLEARING}
+)
+
 Changed = Callable[[FpId], None]
 Completed = Callable[[FuellingCompleted], Awaitable[None]]
 
@@ -90,6 +94,7 @@ class Forecourt:
         self._entropy = entropy
         self._unpaid_limit = unpaid_limit
         self._stop_all = books.stop_all_active()
+        self._stopping = False
         self._changed: list[Changed] = []
         self._completed: list[Completed] = []
         self._following: set[asyncio.Task[None]] = set()
@@ -128,7 +133,7 @@ class Forecourt:
         """Return what the rest of the station says about authorising this point now."""
         unpaid = sum(item.completed.fp == fp for item in self._books.unpaid())
         healthy = self._books.storage_healthy()
-        return Guards(healthy, self._stop_all, unpaid, self._unpaid_limit())
+        return Guards(healthy, self._stop_all, self._stopping, unpaid, self._unpaid_limit())
 
     def blocked(self, fp: FpId) -> str | None:
         """Return why the point may not be authorised now, or None."""
@@ -184,6 +189,22 @@ class Forecourt:
         await self._books.append([StopAllOrdered(active=False, operator=operator)])
         self._stop_all = False
         self._tell_changed(*self._lanes)
+
+    async def come_to_rest(self, within_s: float) -> bool:
+        """Authorise nothing any more, and wait for running fuellings to be recorded.
+
+        Nothing is stopped at the dispensers: what still flows when time is up flows on, and the
+        next start takes it up. Returns whether everything came to rest.
+        """
+        self._stopping = True
+        self._tell_changed(*self._lanes)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        while any(lane.point.phase in _RUNNING for lane in self._lanes.values()):
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
 
     def set_prices(self, price_set: PriceSet) -> None:
         """Bring a price set into force, point by point as each becomes free.

@@ -28,6 +28,7 @@ PROBLEMS = {
         Problem("fp_inoperative", "油机故障或未设单价", "the dispenser is inoperative or unpriced"),
         Problem("no_price", "尚未确认单价，不能授权", "the dispenser has not confirmed its prices"),
         Problem("price_change", "正在变价，请稍候", "prices are being changed, please wait"),
+        Problem("agent_stopping", "系统正在停机，请稍后再授权", "the agent is stopping"),
         Problem("stop_all", "全站已停止，请先解除", "everything is stopped; release it first"),
         Problem(
             "storage_unavailable",
@@ -41,6 +42,7 @@ PROBLEMS = {
 
 _HINDRANCES: tuple[tuple[str, Callable[[Point, Guards], bool]], ...] = (
     ("stop_all", lambda _, guards: guards.stop_all),
+    ("agent_stopping", lambda _, guards: guards.stopping),
     ("storage_unavailable", lambda _, guards: not guards.storage_ok),
     ("fp_offline", lambda point, _: point.phase is Phase.LOST),
     ("fp_reconciling", lambda point, _: point.phase is Phase.RECONCILING),

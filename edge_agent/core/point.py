@@ -171,6 +171,7 @@ class Guards:
 
     storage_ok: bool
     stop_all: bool
+    stopping: bool
     unpaid: int
     unpaid_limit: int
 

@@ -8,7 +8,8 @@ SIGKILL. What it had committed stays committed; the world around it goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import ctypes
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -16,9 +17,6 @@ from typing import Any, Final, TypeVar, cast
 from edge_agent.sim.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
-
-_MORGUE: Final[list[asyncio.Task[Any]]] = []
-"""Tasks of the dead. They are kept, since collecting them would run their `finally` blocks."""
 
 
 @dataclass(eq=False, slots=True)
@@ -51,7 +49,7 @@ class Process:
         """End the process as SIGKILL does."""
         if self.alive:
             self.alive = False
-            _MORGUE.extend(asyncio.all_tasks())
+            _bury(asyncio.all_tasks())
             if self.on_death is not None:
                 self.on_death()
 
@@ -100,3 +98,12 @@ def _run(process: Process, callback: Callable[..., object], args: tuple[object, 
         process.kill()
         return
     callback(*args)
+
+
+def _bury(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Keep tasks from ever being collected: that would run the `finally` blocks of the dead.
+
+    A reference that nobody holds is the only kind that outlives the interpreter's own tidying.
+    """
+    for task in tasks:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))

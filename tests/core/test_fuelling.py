@@ -60,7 +60,7 @@ from edge_agent.model.records import (
 from edge_agent.model.station import FpPlan, NozzlePlan
 from edge_agent.model.units import Money, UnitPrice, Volume
 
-from .dispenser_model import DispenserModel
+from tests.core.dispenser_model import DispenserModel
 
 ONE, TWO = LogicalNozzle(1), LogicalNozzle(2)
 PLAN = FpPlan(
@@ -71,7 +71,7 @@ PLAN = FpPlan(
 PRICES = PriceTable(
     PriceSetId("ps1"), MappingProxyType({ONE: UnitPrice(7850), TWO: UnitPrice(8350)})
 )
-FREE = Guards(storage_ok=True, stop_all=False, unpaid=0, unpaid_limit=9)
+FREE = Guards(storage_ok=True, stop_all=False, stopping=False, unpaid=0, unpaid_limit=9)
 
 
 class Rig:
@@ -379,6 +379,7 @@ def test_a_lying_display_is_disputed(rig: Rig) -> None:
     ("change", "code"),
     [
         (replace(FREE, stop_all=True), "stop_all"),
+        (replace(FREE, stopping=True), "agent_stopping"),
         (replace(FREE, storage_ok=False), "storage_unavailable"),
         (replace(FREE, unpaid=2, unpaid_limit=2), "unpaid_limit"),
     ],

@@ -53,19 +53,22 @@ class LocalBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def start(self, prefer: Kind = "mosquitto", port: int = 0) -> None:
+    def start(self, prefer: Kind = "mosquitto", port: int = 0, *, keeps: bool = False) -> None:
         """Start, on the given port or a free one, and wait until it takes connections.
+
+        `keeps` makes mosquitto write what it holds to disk when it is stopped in good order.
 
         Raises:
             LinkLost: it did not come up; `detail` says what it said.
         """
         self.kind = prefer if prefer == "wheel" or mosquitto_path() else "wheel"
         self.port = port or _free_port()
-        self._folder = tempfile.TemporaryDirectory(prefix="broker-")
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="broker-")
         log_path = Path(self._folder.name, "broker.log")
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- our own arguments, no shell
-                self._command(Path(self._folder.name)), stdout=log, stderr=log
+                self._command(Path(self._folder.name), keeps=keeps), stdout=log, stderr=log
             )
         deadline = time.monotonic() + _START_S
         while not _takes_connections(self.port):
@@ -101,13 +104,16 @@ class LocalBroker:
             self._folder.cleanup()
             self._folder = None
 
-    def _command(self, folder: Path) -> list[str]:
+    def _command(self, folder: Path, *, keeps: bool) -> list[str]:
         if self.kind == "wheel":
             config = folder / "wheel.toml"
             config.write_text(_WHEEL_CONFIG.format(port=self.port), encoding="utf-8")
             return [sys.executable, "-c", _WHEEL_RUN, str(config)]
         config = folder / "mosquitto.conf"
         settings = _CONFIG.read_text(encoding="utf-8")
+        if keeps:
+            stored = f"persistence true\npersistence_location {folder}/"
+            settings = settings.replace("persistence false", stored)
         config.write_text(f"{settings}\nlistener {self.port} 127.0.0.1\n", encoding="utf-8")
         return [str(mosquitto_path()), "-c", str(config)]
 

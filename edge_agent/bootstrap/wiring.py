@@ -1,4 +1,4 @@
-"""The only place where parts are put together: adapters into ports, use cases into one agent."""
+"""Wires one station: adapters into ports, use cases into one agent."""
 
 from __future__ import annotations
 

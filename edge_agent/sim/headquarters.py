@@ -1,0 +1,101 @@
+"""Headquarters in virtual time: the real service's rules and books, on the broker in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from edge_agent.model import topics
+from edge_agent.model.errors import LinkLost
+from edge_agent.model.ids import StationId
+from edge_agent.model.ledger import LedgerRecord
+from edge_agent.ports import Clock, Inbound
+from edge_agent.sim.memory_broker import MemoryBroker
+from hq.books import HqBooks
+from hq.catalogues import NewMember
+from hq.headquarters import Headquarters
+from hq.keys import HqKeys
+from hq.message import Message
+
+PUBLISH_S: Final = 10.0
+AUDIT_ROWS: Final = 500
+
+
+class SimHeadquarters:
+    """One HQ. `up` says whether it listens; what it committed survives its being down."""
+
+    def __init__(self, broker: MemoryBroker, clock: Clock, chance: random.Random) -> None:
+        self.keys = HqKeys(chance.randbytes(32), chance.randbytes(32))
+        self.books = HqBooks(":memory:")
+        self.rules = Headquarters(self.books, self.keys)
+        self.up = True
+        self._clock = clock
+        self._uplink = broker.client("hq", [topics.EVERY_UP])
+
+    def open_for_business(
+        self, station: StationId, prices: dict[str, int], policy: str, members: list[NewMember]
+    ) -> None:
+        """Put prices, policy and members on the desk."""
+        with self.books.transaction():
+            self.rules.desk.publish_policy(policy)
+            self.rules.desk.publish_prices("ps-1", 0, prices, station)
+            for member in members:
+                self.rules.desk.enrol(member)
+
+    def change_prices(self, station: StationId, name: str, prices: dict[str, int]) -> None:
+        """Publish a price set that is in force from now on."""
+        with self.books.transaction():
+            self.rules.desk.publish_prices(name, self._clock.wall_ms(), prices, station)
+
+    async def run(self) -> None:
+        """Serve for ever; while it is down, messages go by unheard."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._publish())
+
+    async def _listen(self) -> None:
+        async for item in self._uplink.messages():
+            if isinstance(item, Inbound) and self.up:
+                message = Message(item.topic, item.payload)
+                await self._send(self.rules.handle([message], self._clock.wall_ms()))
+
+    async def _publish(self) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            if self.up:
+                await self._send(self.rules.publish(self._clock.wall_ms()))
+                self.rules.examine(AUDIT_ROWS, self._clock.wall_ms())
+
+    async def _send(self, messages: list[Message]) -> None:
+        for message in messages:
+            try:
+                await self._uplink.publish(message.topic, message.payload)
+            except LinkLost:
+                return  # the station asks again
+
+    # --- what checkers ask ------------------------------------------------------------------
+
+    def audit_all(self) -> None:
+        """Re-price every sale that has arrived."""
+        while self.rules.examine(AUDIT_ROWS, self._clock.wall_ms()):
+            pass
+
+    def records(self, epoch: int) -> list[LedgerRecord]:
+        """Return the rows taken in of one epoch."""
+        rows = self.books.connection.execute(
+            "SELECT seq, kind, at_ms, body, hash FROM ledger JOIN stream ON stream.id = stream"
+            " WHERE epoch = ? ORDER BY seq",
+            (epoch,),
+        )
+        return [LedgerRecord(epoch, seq, kind, at, body, "", h) for seq, kind, at, body, h in rows]
+
+    def alarms(self) -> list[str]:
+        """Return what HQ found wrong."""
+        rows = self.books.connection.execute("SELECT seq, code, detail FROM alarm ORDER BY id")
+        return [f"{code} at {seq}: {detail}" for seq, code, detail in rows]
+
+    def granted(self) -> dict[str, int]:
+        """Return what is set aside by account."""
+        rows = self.books.connection.execute("SELECT account, granted_fen FROM granted")
+        return dict(rows.fetchall())

@@ -1,0 +1,222 @@
+"""`edge-agent simulate`: a station in virtual time, then the question whether anything was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from edge_agent.model.errors import ConfigRefused, Problem
+from edge_agent.model.ids import (
+    BayId,
+    BusId,
+    FpId,
+    GradeId,
+    LogicalNozzle,
+    MemberRef,
+    NozzleNumber,
+    StationId,
+)
+from edge_agent.model.ledger import LedgerRecord
+from edge_agent.model.station import BusPlan, FpPlan, Grade, NozzlePlan, StationPlan
+from edge_agent.sim.checks import Rest, violations
+from edge_agent.sim.headquarters import SimHeadquarters
+from edge_agent.sim.memory_broker import MemoryBroker
+from edge_agent.sim.misfortune import KINDS, Misfortune
+from edge_agent.sim.process import ProcessLoop
+from edge_agent.sim.traffic import SimMember, Traffic
+from edge_agent.sim.virtual_time import VirtualClock
+from edge_agent.sim.world import World
+from edge_agent.sim.yard import Yard
+from hq.catalogues import NewMember
+
+STATION: Final = StationId("SIM-0001")
+GRADES: Final = ("92", "95")
+FPS_PER_BUS: Final = 2
+MEMBERS: Final = 12
+PRICES: Final = {"92": 7_850, "95": 8_350, "0": 7_500}
+POLICY: Final = Path(__file__).parents[2] / "config" / "policy.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run found. `ledger_head` is the same for the same seed, hours and faults."""
+
+    ok: bool
+    seed: int
+    hours: float
+    sales: int
+    fuellings: int
+    starts: int
+    faults: dict[str, int]
+    violations: list[str]
+    ledger_head: str
+    records: int
+    seconds: float
+    speed: float
+    """Virtual seconds in one real second."""
+
+
+def simulate(
+    seed: int, hours: float, faults: Sequence[str] | None = None, *, points: int = 4
+) -> Outcome:
+    """Run a station for some virtual hours, let it come to rest, and check everything.
+
+    Args:
+        seed: the same seed gives the same ledger head.
+        hours: virtual hours of traffic and faults.
+        faults: kinds of faults from `KINDS`; None for all, empty for none.
+        points: fuelling points.
+
+    Raises:
+        ConfigRefused: an unknown kind of fault.
+    """
+    kinds = list(KINDS if faults is None else faults)
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise ConfigRefused(
+            Problem("fault_unknown", "没有这种故障", "there is no such fault"),
+            f"{', '.join(unknown)}; known: {', '.join(KINDS)}",
+        )
+    began = time.perf_counter()
+    shm = Path("/dev/shm")  # noqa: S108 - a RAM disk where there is one: nothing here must last
+    with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
+        loop = ProcessLoop()
+        try:
+            story = _Story(seed, hours, kinds, Path(folder), loop, points)
+            found, world, ledger = loop.run_until_complete(story.tell())
+        finally:
+            loop.close()
+    seconds = time.perf_counter() - began
+    return Outcome(
+        ok=not found,
+        seed=seed,
+        hours=hours,
+        sales=sum(record.kind == "sale.settled" for record in ledger),
+        fuellings=sum(record.kind == "fuelling.completed" for record in ledger),
+        starts=world.starts,
+        faults=dict(sorted(world.faults.items())),
+        violations=found,
+        ledger_head=ledger[-1].hash if ledger else "",
+        records=len(ledger),
+        seconds=round(seconds, 2),
+        speed=round(hours * 3600 / seconds),
+    )
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    """Return an outcome as plain values."""
+    return asdict(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    seed: int
+    hours: float
+    kinds: list[str]
+    folder: Path
+    loop: ProcessLoop
+    points: int
+
+    async def tell(self) -> tuple[list[str], World, list[LedgerRecord]]:
+        """Let everything happen, then check."""
+        clock = VirtualClock(self.loop)
+        plan = station_plan(self.points)
+        broker = MemoryBroker(self._chance("network"))
+        hq = SimHeadquarters(broker, clock, self._chance("hq"))
+        yard = Yard(plan, clock, self._chance("line"))
+        world = World(plan, self.seed, self.folder, clock, broker, hq, yard)
+        people, members = _members(self._chance("members"))
+        hq.open_for_business(STATION, PRICES, POLICY.read_text(encoding="utf-8"), members)
+        serving = self.loop.create_task(hq.run())
+        await world.start_agent()
+        await asyncio.sleep(60)
+        until_ms = clock.monotonic_ms() + round(self.hours * 3_600_000)
+        traffic = Traffic(
+            pumps=yard.pumps, bays={point.fp: point.bay for point in plan.fuelling_points()},
+            members=people, till=world, clock=clock, chance=self._chance("traffic"),
+        )  # fmt: skip
+        misfortune = Misfortune(world, self._chance("faults"), self.kinds, until_ms)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(traffic.run(until_ms))
+            group.create_task(misfortune.run())
+        found = [] if await world.come_to_rest() else ["the station did not come to rest"]
+        found += world.failures
+        hq.audit_all()
+        ledger = world.ledger()
+        found += violations(_rest(world, ledger))
+        serving.cancel()
+        world.end()
+        return found, world, ledger
+
+    def _chance(self, concern: str) -> random.Random:
+        return random.Random(f"{self.seed}:{concern}")
+
+
+def station_plan(points: int) -> StationPlan:
+    """Return a station of so many two-nozzle fuelling points, two to a DART bus."""
+    plans = [
+        FpPlan(
+            FpId(number),
+            0x50 + (number - 1) % FPS_PER_BUS,
+            tuple(
+                NozzlePlan(
+                    NozzleNumber(2 * number - 1 + place), LogicalNozzle(place + 1), GradeId(grade)
+                )
+                for place, grade in enumerate(GRADES)
+            ),
+            BayId(f"bay-{number}"),
+        )
+        for number in range(1, points + 1)
+    ]
+    buses = tuple(
+        BusPlan(
+            BusId(f"bus{1 + first // FPS_PER_BUS}"),
+            "dart",
+            tuple(plans[first : first + FPS_PER_BUS]),
+            {"decimals_confirmed": True, "idle_poll_ms": 1000},
+        )
+        for first in range(0, points, FPS_PER_BUS)
+    )
+    grades = (Grade(GradeId("92"), "92#"), Grade(GradeId("95"), "95#"))
+    return StationPlan(STATION, "仿真站", "Simulated station", grades, buses)
+
+
+def _members(chance: random.Random) -> tuple[list[SimMember], list[NewMember]]:
+    tiers = ("regular", "silver", "gold", "diamond")
+    people = [
+        SimMember(MemberRef(f"m-{n:03d}"), f"9{n:07d}", f"云A{chance.randrange(10_000, 99_999)}")
+        for n in range(MEMBERS)
+    ]
+    enrolled = [
+        NewMember(
+            ref=person.ref,
+            name="测试",
+            tier=chance.choice(tiers),
+            account=f"acc-{person.ref}",
+            plate_pay=chance.random() < 0.7,
+            cards=[person.card],
+            plates=[person.plate],
+            granted_fen={STATION: chance.choice((20_000, 100_000, 500_000))},
+        )
+        for person in people
+    ]
+    return people, enrolled
+
+
+def _rest(world: World, ledger: list[LedgerRecord]) -> Rest:
+    points = {} if world.agent is None else dict(world.agent.station.forecourt.points())
+    epoch = ledger[-1].epoch if ledger else 0
+    return Rest(
+        pumps=world.yard.pumps,
+        points=points,
+        ledger=ledger,
+        hq=world.hq.records(epoch),
+        hq_alarms=world.hq.alarms(),
+        granted_fen=world.hq.granted(),
+    )

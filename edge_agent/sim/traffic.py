@@ -1,0 +1,191 @@
+"""Drivers and the attendant of a simulated station: who comes when, and what they do.
+
+Everything is drawn from one seeded source per concern. What people do to pumps they do for real;
+what they ask of the agent goes through `Till`, and a dead agent simply does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from drivers.pump_model import IN_SALE, SimulatedPump
+from edge_agent.app.station import Station
+from edge_agent.core.settlement import TenderOffer
+from edge_agent.model.dispenser import DispenserStatus, Preset
+from edge_agent.model.fuelling import AuthoriseRequest
+from edge_agent.model.ids import BayId, CameraId, FpId, FuellingId, MemberRef, SaleId
+from edge_agent.model.plates import PlateSighting, parse_plate
+from edge_agent.model.units import Money, Volume
+from edge_agent.ports import Clock
+
+T = TypeVar("T")
+
+CARS_PER_FP_PER_HOUR: Final = (
+    1, 1, 1, 1, 1, 2, 4, 8, 9, 6, 5, 5, 6, 5, 5, 5, 6, 9, 9, 7, 5, 4, 2, 1,
+)  # fmt: skip
+"""Arrivals at one fuelling point by hour of the day: two peaks, quiet nights."""
+
+CHINA_HOURS: Final = 8
+
+PATIENCE_S: Final = 120.0
+
+
+class Till(Protocol):
+    """A way to ask the running agent, if there is one."""
+
+    async def ask(self, work: Callable[[Station], Awaitable[T]]) -> T | None:
+        """Return the answer; None when the agent refused, was down, or died over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimMember:
+    """A member as the simulation invents them."""
+
+    ref: MemberRef
+    card: str
+    plate: str
+
+
+@dataclass(slots=True)
+class Traffic:
+    """The people at one station."""
+
+    pumps: dict[FpId, SimulatedPump]
+    bays: dict[FpId, BayId | None]
+    members: Sequence[SimMember]
+    till: Till
+    clock: Clock
+    chance: random.Random
+    busy_factor: float = 1.0
+    served: int = 0
+
+    async def run(self, until_ms: int) -> None:
+        """Let customers come until a monotonic time, then wait for the last to leave."""
+        async with asyncio.TaskGroup() as group:
+            for fp in sorted(self.pumps):
+                group.create_task(self._lane(fp, until_ms))
+
+    async def _lane(self, fp: FpId, until_ms: int) -> None:
+        while True:
+            hour = (self.clock.wall_ms() // 3_600_000 + CHINA_HOURS) % 24
+            rate = CARS_PER_FP_PER_HOUR[hour] * self.busy_factor / 3600
+            await asyncio.sleep(self.chance.expovariate(rate))
+            if self.clock.monotonic_ms() >= until_ms:
+                return
+            await self._customer(fp)
+
+    async def _customer(self, fp: FpId) -> None:
+        pump, chance = self.pumps[fp], self.chance
+        if pump.lifted_nozzle is not None or pump.status in IN_SALE or not pump.is_powered:
+            return
+        member = chance.choice(self.members) if chance.random() < 0.4 else None
+        bay = self.bays[fp]
+        if member is not None and bay is not None and chance.random() < 0.7:
+            await self._seen(member, bay)
+        pump.lift(self._now(), chance.choice(sorted(pump.hoses)))
+        await asyncio.sleep(chance.uniform(2, 15))
+        if pump.status not in IN_SALE:
+            await self._authorise(fp, member)
+        if await self._released(pump):
+            await self._fuel(pump)
+        if chance.random() < 0.01:
+            await asyncio.sleep(3600)  # lunch, with the nozzle in the tank
+        await asyncio.sleep(chance.uniform(1, 5))
+        pump.hang(self._now())
+        self.served += 1
+        await asyncio.sleep(chance.uniform(10, 90))
+        if chance.random() > 0.02:
+            await self._pay(fp, member)
+
+    async def _seen(self, member: SimMember, bay: BayId) -> None:
+        plate = parse_plate(member.plate)
+        sighting = PlateSighting(CameraId("cam"), bay, plate, 0.99, 3, True, self.clock.wall_ms())
+
+        async def tell(station: Station) -> None:
+            station.self_service.on_sighting(sighting)
+
+        await self.till.ask(tell)
+        await asyncio.sleep(self.chance.uniform(1, 10))
+
+    async def _authorise(self, fp: FpId, member: SimMember | None) -> None:
+        kind, preset, prepaid = self.chance.random(), None, Money(0)
+        if kind < 0.2:
+            preset = Preset(amount=Money(self.chance.choice((5_000, 10_000, 20_000, 30_000))))
+        elif kind < 0.3:
+            preset = Preset(volume=Volume(self.chance.randint(5, 40) * 1000))
+        elif kind < 0.4:
+            prepaid = Money(20_000)
+        request = AuthoriseRequest(
+            fp, "prepay" if prepaid else "attendant", preset,
+            member.ref if member is not None and self.chance.random() < 0.5 else None,
+            None, prepaid,
+        )  # fmt: skip
+        await self.till.ask(lambda station: station.authorise(request))
+
+    async def _released(self, pump: SimulatedPump) -> bool:
+        """Wait to be released; people give up after a while."""
+        give_up_ms = self._now() + int(PATIENCE_S * 1000)
+        while self._now() < give_up_ms:
+            if pump.status in IN_SALE:
+                return True
+            await asyncio.sleep(1)
+        return False
+
+    async def _fuel(self, pump: SimulatedPump) -> None:
+        if self.chance.random() < 0.05:
+            return  # lifted, released, and thought better of it
+        wish_ml = round(min(max(self.chance.gauss(32_000, 14_000), 1_000), 90_000))
+        pump.squeeze(self._now(), wish_ml)
+        for _ in range(600):
+            due_ms = pump.flow_ends_ms()
+            if pump.status is not DispenserStatus.FUELLING or due_ms is None:
+                return
+            await asyncio.sleep(max(due_ms - self._now(), 0) / 1000 + 0.01)
+            pump.advance(self._now())
+
+    async def _pay(self, fp: FpId, member: SimMember | None) -> None:
+        """Pay everything that waits at this point, sometimes pressing the button twice."""
+
+        async def waiting(station: Station) -> list[str]:
+            unpaid = station.books.unpaid()
+            return [u.completed.fuelling_id for u in unpaid if u.completed.fp == fp]
+
+        for fuelling_id in await self.till.ask(waiting) or []:
+            stored = member is not None and self.chance.random() < 0.5
+            tender = TenderOffer("stored_value" if stored else "cash", None)
+            ref = member.ref if member is not None else None
+            key = f"till-{fuelling_id}-{'s' if stored else 'c'}"
+            presses = [self._settle(fuelling_id, tender, ref, key)]
+            if self.chance.random() < 0.1:
+                presses.append(self._settle(fuelling_id, tender, ref, key))
+            settled = [sale for sale in await asyncio.gather(*presses) if sale is not None]
+            if settled and self.chance.random() < 0.02:
+                await self._refund(settled[0])
+
+    async def _settle(
+        self, fuelling_id: str, tender: TenderOffer, member: MemberRef | None, key: str
+    ) -> str | None:
+        async def settle(station: Station) -> str:
+            sale = await station.pos.settle(
+                FuellingId(fuelling_id), [tender], member=member, idempotency_key=key,
+                operator="till",
+            )  # fmt: skip
+            return sale.settled.sale_id
+
+        return await self.till.ask(settle)
+
+    async def _refund(self, sale_id: str) -> None:
+        async def refund(station: Station) -> None:
+            await station.pos.refund(
+                SaleId(sale_id), reason="complaint", idempotency_key=f"refund-{sale_id}",
+                operator="till",
+            )  # fmt: skip
+
+        await self.till.ask(refund)
+
+    def _now(self) -> int:
+        return self.clock.monotonic_ms()
