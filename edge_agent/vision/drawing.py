@@ -53,7 +53,7 @@ class View:
     `brightness` multiplies the light.
     """
 
-    size: tuple[int, int] = (1280, 720)
+    size: tuple[int, int] = (960, 540)
     car_share: float = 0.6
     yaw: float = 12.0
     roll: float = 2.0
