@@ -153,8 +153,8 @@ class _Place:
             return
         fields = [m.model_fields[part] for m in self._models if part in m.model_fields]
         annotation = fields[0].annotation if fields else None
-        self._models = tuple(_models_in(annotation))
-        self._is_list = get_origin(_bare(annotation)) is tuple
+        self._models = tuple(models_in(annotation))
+        self._is_list = get_origin(bare(annotation)) is tuple
         self._names.append(part)
 
     def table(self) -> str:
@@ -171,18 +171,20 @@ class _Place:
         return {key for model in self._models for key in model.model_fields}
 
 
-def _bare(annotation: object) -> object:
+def bare(annotation: object) -> object:
+    """Return a type without what `Annotated` says about it."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation
 
 
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the models that a field may hold."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     elif get_origin(annotation) in {Annotated, Union, UnionType, tuple}:
         for part in get_args(annotation):
-            yield from _models_in(part)
+            yield from models_in(part)
 
 
 def _kinds(model: type[BaseModel]) -> tuple[str, ...]:

@@ -90,18 +90,18 @@ class GradeSection(Section):
 class SerialSection(Section):
     """A serial line. Speed and parity follow from the driver and its options."""
 
-    kind: Literal["serial"] = Field(description="serial")
+    kind: Literal["serial"] = Field(description="A serial line of this machine:")
     port: PathText = Field(
-        description="Device, best a name given by udev such as /dev/forecourt/bus1."
+        description="Serial: the device, best a name given by udev such as /dev/forecourt/bus1."
     )
 
 
 class TcpSection(Section):
     """A device server or a Modbus TCP gateway."""
 
-    kind: Literal["tcp"] = Field(description="tcp")
-    host: Host = Field(description="Address or name of the device.")
-    port: Port = Field(description="Its TCP port.")
+    kind: Literal["tcp"] = Field(description="serial; a connection: tcp.")
+    host: Host = Field(description="TCP: address or name of the device.")
+    port: Port = Field(description="TCP: its port.")
 
 
 class NozzleSection(Section):

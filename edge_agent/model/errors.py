@@ -9,10 +9,12 @@
     │   ├── PictureRefused      a file is no picture, or one too large to look at
     │   ├── ConfigRefused       a station's configuration is wrong
     │   ├── PolicyRefused       a policy is senseless or malformed
-    │   └── MessageRefused      a message from outside is malformed, forged, stale or not for us
+    │   ├── MessageRefused      a message from outside is malformed, forged, stale or not for us
+    │   └── NotPermitted        whoever asks may not: no token, no right to a file
     ├── ProtocolError           the other side broke its protocol
     │   └── FrameRejected       bytes that are no valid frame
     ├── UnavailableError        something outside does not answer now; retrying makes sense
+    │   ├── AgentNotRunning     no agent listens under this root
     │   ├── LinkLost            a serial line, socket or broker is gone
     │   ├── CameraLost          a camera, its stream or its folder is gone
     │   ├── StorageUnavailable  the disk is full, read-only or broken
@@ -82,6 +84,10 @@ class MessageRefused(RefusedError):
     """A message from outside was not acted upon; `problem.code` is the reason sent back."""
 
 
+class NotPermitted(RefusedError):
+    """Whoever asks may not: the token is not theirs to read, or the agent does not take it."""
+
+
 class ProtocolError(EdgeAgentError):
     """The other side of a link broke its protocol."""
 
@@ -92,6 +98,10 @@ class FrameRejected(ProtocolError):
 
 class UnavailableError(EdgeAgentError):
     """Something outside does not answer now; retrying makes sense."""
+
+
+class AgentNotRunning(UnavailableError):
+    """No agent listens under this root; `detail` is the line that starts one."""
 
 
 class LinkLost(UnavailableError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -75,6 +75,7 @@ class AgentFigures(Collector):
         """Yield every figure at this instant."""
         yield from _bus_figures(self.buses)
         yield from self._books_figures()
+        yield from ProcessCollector(registry=None).collect()
         yield CounterMetricFamily(
             "edge_hq_downlinks_dropped",
             "Messages from HQ dropped because the broker sent more than it may.",
@@ -112,16 +113,6 @@ class AgentFigures(Collector):
             "Age of the oldest record that HQ has not acknowledged; 0 when there is none.",
             oldest_ms / 1000,
         )
-
-
-def render(*collectors: Collector, process: bool = True) -> bytes:
-    """Return the figures of collectors in Prometheus' text format, with the process's own."""
-    registry = CollectorRegistry(auto_describe=False)
-    for collector in collectors:
-        registry.register(collector)
-    if process:
-        ProcessCollector(registry=registry)
-    return generate_latest(registry)
 
 
 def _bus_figures(buses: Sequence[Bus]) -> Iterator[Metric]:
