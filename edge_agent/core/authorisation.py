@@ -40,6 +40,7 @@ PROBLEMS = {
 }  # fmt: skip
 
 
+_INOPERATIVE = (DispenserStatus.INOPERATIVE, DispenserStatus.NOT_PROGRAMMED, None)
 _HINDRANCES: tuple[tuple[str, Callable[[Point, Guards], bool]], ...] = (
     ("stop_all", lambda _, guards: guards.stop_all),
     ("agent_stopping", lambda _, guards: guards.stopping),
@@ -53,7 +54,6 @@ _HINDRANCES: tuple[tuple[str, Callable[[Point, Guards], bool]], ...] = (
     ("no_price", lambda point, _: point.applied is None),
     ("unpaid_limit", lambda _, guards: guards.unpaid >= guards.unpaid_limit),
 )
-_INOPERATIVE = (DispenserStatus.INOPERATIVE, DispenserStatus.NOT_PROGRAMMED, None)
 
 
 def blocked(point: Point, guards: Guards) -> str | None:

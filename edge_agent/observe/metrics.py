@@ -43,8 +43,9 @@ class Bus(Protocol):
     """A running bus, as far as metrics look at it."""
 
     bus: BusId
-    counters: BusCounters
 
+    @property
+    def counters(self) -> BusCounters: ...
     @property
     def is_connected(self) -> bool: ...
 

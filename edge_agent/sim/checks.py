@@ -117,7 +117,7 @@ def _money_is_sound(rest: Rest, bodies: Sequence[RecordBody]) -> Iterator[str]:
             case SaleSettled():
                 settled[body.fuelling_id] += 1
                 tendered = sum(tender.amount_fen for tender in body.tenders)
-                if tendered - body.change_fen != body.quote.payable_fen:
+                if tendered != body.quote.payable_fen:
                     yield f"money: sale {body.sale_id} does not add up"
             case SaleRefunded():
                 refunded[body.sale_id] += 1
