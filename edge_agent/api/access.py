@@ -27,7 +27,7 @@ def _feed(request: Request) -> StationFeed:
 
 
 def _admission(request: Request) -> Admission:
-    admission: Admission = request.app.state.admission
+    admission: Admission = request.app.state.house.admission
     return admission
 
 

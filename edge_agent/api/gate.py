@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -52,21 +53,23 @@ _OPEN = {
 _NEVER_LIMITED = {("POST", "/v1/stop-all")}
 
 
-class Gate:
-    """Lets a request through to the app, or answers it with a refusal."""
+@dataclass(frozen=True, slots=True)
+class House:
+    """The rules of the gate: who is known, how much each may ask, the names answered to."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        admission: Admission,
-        rate_limit: RateLimit,
-        names: Collection[str] = LOOPBACK_NAMES,
-    ) -> None:
+    admission: Admission
+    rate_limit: RateLimit
+    names: frozenset[str] = frozenset(LOOPBACK_NAMES)
+
+
+class Gate:
+    """Lets a request through to the app, or answers it with a refusal.
+
+    The rules are those of the app that is called: `state.house`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._admission = admission
-        self._rate_limit = rate_limit
-        self._names = frozenset(names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -76,14 +79,15 @@ class Gate:
             await send({"type": "websocket.close"})
             return
         guarded = _with_safe_headers(scope["path"], send)
-        request = _Asked(scope, self._admission)
-        if _name_of(request.headers.get("host", "")) not in self._names:
+        house: House = scope["app"].state.house
+        request = _Asked(scope, house.admission)
+        if _name_of(request.headers.get("host", "")) not in house.names:
             await refusal_response(HOST_REFUSED)(scope, receive, guarded)
             return
         if request.body_bytes > MAX_BODY_BYTES:
             await refusal_response(BODY_TOO_LARGE)(scope, receive, guarded)
             return
-        if request.under_api and (wait_s := self._wait_s(request)):
+        if request.under_api and (wait_s := _wait_s(house.rate_limit, request)):
             limited = refusal_response(RATE_LIMITED, {"Retry-After": str(wait_s)})
             await limited(scope, receive, guarded)
             return
@@ -92,12 +96,6 @@ class Gate:
             return
         scope[OPERATOR_KEY] = request.operator
         await self._app(scope, _bounded(receive), guarded)
-
-    def _wait_s(self, request: _Asked) -> int:
-        if (request.method, request.path) in _NEVER_LIMITED:
-            return 0
-        kind = "screen" if request.has_session else "client"
-        return self._rate_limit.wait_s(kind, request.client)
 
 
 class _Asked:
@@ -150,6 +148,13 @@ class _Asked:
         # A link followed to /enrol comes from nowhere ("none") or from a page of ours.
         allowed = {"same-origin", "none"}
         return self.headers.get("sec-fetch-site", "none") not in allowed
+
+
+def _wait_s(rate_limit: RateLimit, request: _Asked) -> int:
+    if (request.method, request.path) in _NEVER_LIMITED:
+        return 0
+    kind = "screen" if request.has_session else "client"
+    return rate_limit.wait_s(kind, request.client)
 
 
 def _name_of(host: str) -> str:

@@ -204,7 +204,10 @@ async def _on_http_exception(_request: Request, error: HTTPException) -> Respons
 
 
 async def _on_bug(_request: Request, _error: Exception) -> Response:
-    return refusal_response(INTERNAL_ERROR)
+    # Answered outside the gate, which would have set these.
+    return refusal_response(
+        INTERNAL_ERROR, {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    )
 
 
 def texts() -> dict[str, Problem]:

@@ -20,7 +20,7 @@ from edge_agent.api import forecourt, sales, sessions
 from edge_agent.api import station as station_routes
 from edge_agent.api.admission import Admission
 from edge_agent.api.feed import StationFeed
-from edge_agent.api.gate import LOOPBACK_NAMES, Gate
+from edge_agent.api.gate import LOOPBACK_NAMES, Gate, House
 from edge_agent.api.problems import answer_errors
 from edge_agent.api.rate import RateLimit
 from edge_agent.app.station import Station
@@ -44,9 +44,8 @@ def build_app(
     *,
     token: str | None,
     demo: bool,
-    names: Collection[str] = LOOPBACK_NAMES,
-    rate_limit: RateLimit | None = None,
     collectors: Sequence[Collector] = (),
+    names: Collection[str] = LOOPBACK_NAMES,
 ) -> FastAPI:
     """Return the API and the screen of a station.
 
@@ -54,29 +53,23 @@ def build_app(
         station: The station that they show and command.
         token: What clients have to know; None lets everybody in who reaches the socket.
         demo: Whether the screen shows that nothing here is real.
-        names: The host names that the agent answers to, besides which it refuses (DNS rebinding).
-        rate_limit: How many requests each client may send; the usual figures by default.
         collectors: Further figures for `/v1/metrics`, beside those of the station's view.
+        names: The host names that the agent answers to, besides which it refuses (DNS rebinding).
 
-    The app's `state.admission` makes the one-time codes that enrol screens.
+    The app's `state.house.admission` makes the one-time codes that enrol screens.
     """
     app = bare_app()
     app.state.station = station
     app.state.demo = demo
-    app.state.collectors = tuple(collectors)
-    app.state.admission = Admission(token)
+    app.state.house = House(Admission(token), RateLimit(), frozenset(names))
     app.state.feed = StationFeed(station)
-    app.add_middleware(
-        Gate,
-        admission=app.state.admission,
-        rate_limit=rate_limit or RateLimit(),
-        names=names,
-    )
+    app.state.collectors = tuple(collectors)
+    _warm_up(app)
     return app
 
 
 def bare_app() -> FastAPI:
-    """Return the routes alone, bound to no station: enough to describe them."""
+    """Return the routes and the gate alone, bound to no station: enough to describe them."""
     app = FastAPI(
         title="Forecourt edge agent",
         description="The local API of a petrol station: fuelling points, sales, books.",
@@ -87,12 +80,20 @@ def bare_app() -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
+    app.add_middleware(Gate)
     answer_errors(app)
     for routes in (station_routes, forecourt, sales, sessions):
         app.include_router(routes.router)
     app.add_api_route("/", _screen, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+def _warm_up(app: FastAPI) -> None:
+    """Build what FastAPI would build at the first request, while the buses would wait for it."""
+    nowhere = {"type": "http", "method": "GET", "path": "/nowhere", "headers": []}
+    for route in app.routes:
+        route.matches(nowhere)
 
 
 async def _screen() -> FileResponse:
@@ -160,7 +161,7 @@ def require_safe_address(app: FastAPI, host: str) -> None:
         ConfigRefused: the address is not loopback, and there is no token or it is a demonstration.
     """
     loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    if not loopback and (app.state.demo or app.state.admission.open_to_all):
+    if not loopback and (app.state.demo or app.state.house.admission.open_to_all):
         raise ConfigRefused(UNSAFE_ADDRESS, host)
 
 
