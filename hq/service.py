@@ -45,7 +45,6 @@ class Service:
 
     def run(self) -> None:
         """Serve until stopped."""
-        self._link.start()
         behind = True
         try:
             while not self._stopping.is_set():
@@ -68,7 +67,8 @@ class Service:
         """Deal with a group and whatever is due; return whether the audit is behind."""
         if group:
             messages = [Message(item.topic, bytes(item.payload)) for item in group]
-            self._send(self._headquarters.handle(messages, _now_ms(), self._link.load))
+            load = len(group) / MOST_MESSAGES
+            self._send(self._headquarters.handle(messages, _now_ms(), load))
         if time.monotonic() >= self._publish_at:
             self._publish_at = time.monotonic() + PUBLISH_EVERY_S
             self._send(self._headquarters.publish(_now_ms()))

@@ -34,6 +34,8 @@ class MqttUplink:
         will: tuple[str, bytes],
         entropy: Entropy,
     ) -> None:
+        if not filters:
+            raise ValueError("an uplink listens to something")
         self._settings = settings
         self._filters = tuple(filters)
         self._will = will
@@ -45,6 +47,8 @@ class MqttUplink:
         """Inbound messages dropped because a broker sent more than it may."""
         self.takeovers = 0
         """Times that another client with our name took the session: two stations, one identity."""
+        self.last_refusal = ""
+        """Why the broker last refused a publication; empty when it never did."""
         self.last_reason = ""
         """Why the last connection ended or could not be made."""
 
@@ -66,7 +70,7 @@ class MqttUplink:
                 self.last_reason = lost.detail
             finally:
                 self._connection = None
-                await connection.close()
+                connection.close()
             await asyncio.sleep(self._pause_s(attempt))
             attempt += 1
 
@@ -91,7 +95,9 @@ class MqttUplink:
     async def _serve(self, connection: Connection) -> None:
         self._connection = connection
         await self._arrived.put(True)
-        self.last_reason = await connection.closed
+        # Shielded, since a task that is cancelled cancels the future that it waits for.
+        self.last_reason = await asyncio.shield(connection.closed)
+        self.last_refusal = connection.refusal or self.last_refusal
         if self.last_reason == TAKEN_OVER:
             self.takeovers += 1
         self._connection = None
