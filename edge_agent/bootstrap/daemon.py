@@ -27,9 +27,10 @@ from edge_agent.model.ids import CameraId
 from edge_agent.model.records import StationStarted, StationStopped
 from edge_agent.model.station import StationPlan
 from edge_agent.model.wire import Death, encode
-from edge_agent.observe.clock import SystemClock, SystemEntropy, kernel_clock
+from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.observe.metrics import AgentFigures
 from edge_agent.observe.systemd import Notifier, Watchdog
+from edge_agent.observe.time_service import synchronisation
 from edge_agent.security.blind_index import KeyedIndex
 from edge_agent.security.key_files import read_secret
 from edge_agent.security.signatures import TrustedKeys
@@ -133,7 +134,7 @@ class _Daemon:
             books=agent.outside.store.books,
             clock=agent.outside.clock,
             loop_failures=supervisor.failures,
-            clock_error_ms=lambda: kernel_clock().max_error_ms,
+            clock_error_ms=lambda: synchronisation().max_error_ms,
             downlinks_dropped=lambda: uplink.dropped,
             takeovers=lambda: uplink.takeovers,
         )

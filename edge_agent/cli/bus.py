@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncGenerator, Iterator
@@ -92,6 +91,8 @@ def watch(
 
     A device that the running agent holds is locked: listen with a second adapter.
     """
+    import asyncio  # noqa: PLC0415 - the command line starts without it
+
     from edge_agent.bootstrap.buses import decode_frames, listen  # noqa: PLC0415
 
     transport, word = _opened(paths_of(context), target, protocol, baud)
@@ -115,6 +116,8 @@ def capture(
     seconds: SecondsOption = None,
 ) -> None:
     """Record what passes on a line, a JSON line a piece: `t_ms`, `dir`, `hex`."""
+    import asyncio  # noqa: PLC0415
+
     from edge_agent.bootstrap.buses import listen  # noqa: PLC0415
 
     transport, _ = _opened(paths_of(context), target, protocol, baud)

@@ -197,12 +197,11 @@ def _books(patient: Patient) -> Iterator[Finding]:
 
 
 def _clock(_: Patient) -> Iterator[Finding]:
-    from edge_agent.observe.clock import kernel_clock  # noqa: PLC0415
+    from edge_agent.observe.time_service import synchronisation  # noqa: PLC0415
 
-    kernel = kernel_clock()
-    if kernel.synchronised and kernel.max_error_ms <= CLOCK_ERROR_MS:
-        error = kernel.max_error_ms
-        yield good("clock", f"synchronised, within {error} ms", f"已同步，误差 {error} 毫秒以内")
+    found = synchronisation()
+    if found.synchronised and (found.max_error_ms or 0) <= CLOCK_ERROR_MS:
+        yield good("clock", f"synchronised, says {found.source}", f"已同步（{found.source}）")
         return
     yield Finding(
         "clock", "warn", "not synchronised: records say so", "未同步，记录中会注明",

@@ -94,11 +94,14 @@ class StationPaths:
         return self.etc / path
 
     def create(self) -> None:
-        """Make the folders that the agent writes to, closed to others.
+        """Make the folders under a root, closed to others; without one those that it writes to.
+
+        An installed agent may not write to /etc, and its keys are systemd's to provide.
 
         Raises:
             OSError: the place cannot be written.
         """
-        for folder in (self.etc, self.keys, self.var, self.run):
+        written = (self.var, self.run)
+        for folder in written if self.root is None else (self.etc, self.keys, *written):
             if not folder.is_dir():
                 folder.mkdir(mode=0o700, parents=True)

@@ -68,7 +68,7 @@ class AgentFigures(Collector):
     books: Books
     clock: Clock
     loop_failures: Mapping[str, int]
-    clock_error_ms: Callable[[], int]
+    clock_error_ms: Callable[[], int | None]
     downlinks_dropped: Callable[[], int]
     takeovers: Callable[[], int]
 
@@ -93,10 +93,11 @@ class AgentFigures(Collector):
         for loop, count in self.loop_failures.items():
             failures.add_metric([loop], count)
         yield failures
+        error_ms = self.clock_error_ms()
         yield GaugeMetricFamily(
             "edge_clock_max_error_seconds",
-            "The kernel's bound on the error of the wall clock.",
-            self.clock_error_ms() / 1000,
+            "Bound on the error of the wall clock; NaN where no time service tells.",
+            float("nan") if error_ms is None else error_ms / 1000,
         )
 
     def _books_figures(self) -> Iterator[Metric]:
