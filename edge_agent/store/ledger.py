@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.core.chain import genesis, seal
-from edge_agent.model.canonical import canonical_json
+from edge_agent.model.canonical import canonical_json_of_record
 from edge_agent.model.errors import invariant
 from edge_agent.model.ledger import GENESIS_HASH, EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import BODIES, RecordBody
@@ -42,7 +42,7 @@ def encode(bodies: Sequence[RecordBody]) -> list[Entry]:
     entries = []
     for body in bodies:
         invariant(BODIES.get(body.kind) is type(body), f"{type(body).__name__} is no record")
-        text = canonical_json(body.model_dump())
+        text = canonical_json_of_record(body.model_dump())
         if len(text) > MAX_BODY_BYTES:
             raise refuse("figure_out_of_range", f"{body.kind} of {len(text)} bytes")
         entries.append(Entry(body, text.decode()))

@@ -8,7 +8,6 @@ does the change add up) is `core.settlement`'s, which decides before the books a
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -135,25 +134,31 @@ def judge_balance(bodies: Sequence[RecordBody]) -> None:
     Raises:
         SaleRefused: `stored_value_unbalanced`.
     """
-    due: Counter[tuple[str, str, str]] = Counter()
+    due: dict[tuple[str, str, str], int] = {}
+
+    def add(reason: str, sale_id: str, account: str, amount_fen: int) -> None:
+        place = reason, sale_id, account
+        due[place] = due.get(place, 0) + amount_fen
+
     for body in bodies:
         if isinstance(body, SaleSettled):
             for account, amount_fen in _stored_value(body.tenders).items():
-                due["sale", body.sale_id, account] -= amount_fen
+                add("sale", body.sale_id, account, -amount_fen)
         elif isinstance(body, SaleRefunded):
             for account, amount_fen in _stored_value(body.tenders).items():
-                due["refund", body.sale_id, account] += amount_fen
+                add("refund", body.sale_id, account, amount_fen)
         elif isinstance(body, StoredValueMoved):
-            due[body.reason, body.sale_id, body.account_ref] -= body.delta_fen
+            add(body.reason, body.sale_id, body.account_ref, -body.delta_fen)
     if any(due.values()):
         raise refuse("stored_value_unbalanced")
 
 
-def _stored_value(tenders: Sequence[Tender]) -> Counter[str]:
-    amounts: Counter[str] = Counter()
+def _stored_value(tenders: Sequence[Tender]) -> dict[str, int]:
+    amounts: dict[str, int] = {}
     for tender in tenders:
         if tender.means == "stored_value":
-            amounts[tender.account_ref or ""] += tender.amount_fen
+            account = tender.account_ref or ""
+            amounts[account] = amounts.get(account, 0) + tender.amount_fen
     return amounts
 
 
@@ -188,13 +193,19 @@ def _still_open(found: tuple[int, str], fp: int, fuelling_id: str) -> None:
 
 
 def _settled(connection: sqlite3.Connection, body: SaleSettled) -> None:
-    _key_unused(connection, body.idempotency_key, body, "sale_already_settled")
-    found = _fuelling(connection, body.fuelling_id)
-    if found is None:
+    used, state, taken = connection.execute(
+        "SELECT (SELECT position FROM idempotency WHERE key = ?),"
+        " (SELECT state FROM fuelling WHERE fuelling_id = ?),"
+        " EXISTS (SELECT 1 FROM sale WHERE sale_id = ?)",
+        (body.idempotency_key, body.fuelling_id, body.sale_id),
+    ).fetchone()
+    if used is not None:
+        raise _key_used(connection, used, body, "sale_already_settled")
+    if state is None:
         raise refuse("fuelling_unknown", body.fuelling_id)
-    if found[1] != "payable":
-        raise refuse(_NOT_PAYABLE[found[1]], body.fuelling_id)
-    if _one(connection, "SELECT 1 FROM sale WHERE sale_id = ?", body.sale_id) is not None:
+    if state != "payable":
+        raise refuse(_NOT_PAYABLE[state], body.fuelling_id)
+    if taken:
         raise refuse("sale_id_taken", body.sale_id)
 
 
@@ -208,70 +219,61 @@ _NOT_PAYABLE: Final = {
 
 
 def _refunded(connection: sqlite3.Connection, body: SaleRefunded) -> None:
-    _key_unused(connection, body.idempotency_key, body, "sale_already_refunded")
-    sold = _one(
-        connection,
-        "SELECT body FROM ledger WHERE position = (SELECT position FROM sale WHERE sale_id = ?)",
-        body.sale_id,
-    )
-    sale = None if sold is None else SaleSettled.model_validate_json(sold[0])
+    used, state, sold = connection.execute(
+        "SELECT (SELECT position FROM idempotency WHERE key = ?),"
+        " (SELECT state FROM fuelling WHERE fuelling_id = ?),"
+        " (SELECT body FROM ledger WHERE position ="
+        "   (SELECT position FROM sale WHERE sale_id = ?))",
+        (body.idempotency_key, body.fuelling_id, body.sale_id),
+    ).fetchone()
+    if used is not None:
+        raise _key_used(connection, used, body, "sale_already_refunded")
+    sale = None if sold is None else SaleSettled.model_validate_json(sold)
     if sale is None or sale.fuelling_id != body.fuelling_id:
         raise refuse("sale_unknown", body.sale_id)
-    found = _fuelling(connection, body.fuelling_id)
-    if found is None or found[1] != "settled":
+    if state != "settled":
         raise refuse("sale_already_refunded", body.sale_id)
-    if _stored_value(body.tenders) - _stored_value(sale.tenders):
-        raise refuse("refund_exceeds_sale", body.sale_id)
+    taken = _stored_value(sale.tenders)
+    for account, amount_fen in _stored_value(body.tenders).items():
+        if amount_fen > taken.get(account, 0):
+            raise refuse("refund_exceeds_sale", body.sale_id)
 
 
 def _stored_value_moved(connection: sqlite3.Connection, body: StoredValueMoved) -> None:
     if body.delta_fen * (-1 if body.reason == "sale" else 1) < 0:
         raise refuse("figure_out_of_range", f"a {body.reason} of {body.delta_fen}")
-    spent_row = _one(
-        connection, "SELECT spent_fen FROM account_spent WHERE account_ref = ?", body.account_ref
-    )
-    spent_fen = (spent_row[0] if spent_row else 0) - body.delta_fen
-    if spent_fen < 0:
+    spent_fen, granted_fen = connection.execute(
+        "SELECT coalesce((SELECT spent_fen FROM account_spent WHERE account_ref = ?1), 0),"
+        " coalesce((SELECT granted_fen FROM accounts WHERE ref = ?1), 0)",
+        (body.account_ref,),
+    ).fetchone()
+    if spent_fen < body.delta_fen:
         raise refuse("figure_out_of_range", "more given back than was ever taken")
-    if body.delta_fen >= 0:
-        return
-    granted_row = _one(
-        connection, "SELECT granted_fen FROM accounts WHERE ref = ?", body.account_ref
-    )
-    if spent_fen > (granted_row[0] if granted_row else 0):
+    if body.delta_fen < 0 and spent_fen - body.delta_fen > granted_fen:
         raise refuse("stored_value_insufficient", body.account_ref)
 
 
-def _key_unused(
-    connection: sqlite3.Connection, key: str, body: SaleSettled | SaleRefunded, same: str
-) -> None:
-    """Refuse a key that was used: as `same` for the same request, as a conflict for another."""
-    used = _one(
-        connection,
-        "SELECT kind, body FROM ledger WHERE position ="
-        " (SELECT position FROM idempotency WHERE key = ?)",
-        key,
-    )
-    if used is None:
-        return
-    kind, text = used
+def _key_used(
+    connection: sqlite3.Connection, position: int, body: SaleSettled | SaleRefunded, same: str
+) -> SaleRefused:
+    """Return `same` when the key stands for this very request, a conflict when for another."""
+    kind, text = connection.execute(
+        "SELECT kind, body FROM ledger WHERE position = ?", (position,)
+    ).fetchone()
     earlier = BODIES[kind].model_validate_json(text)
     asked = (body.fuelling_id, body.tenders)
     if kind == body.kind and asked == (
         getattr(earlier, "fuelling_id", None),
         getattr(earlier, "tenders", None),
     ):
-        raise refuse(same, body.sale_id)
-    raise refuse("idempotency_conflict", key)
+        return refuse(same, body.sale_id)
+    return refuse("idempotency_conflict", body.idempotency_key)
 
 
 def _fuelling(connection: sqlite3.Connection, fuelling_id: str) -> tuple[int, str] | None:
-    found = _one(connection, "SELECT fp, state FROM fuelling WHERE fuelling_id = ?", fuelling_id)
-    return None if found is None else (found[0], found[1])
-
-
-def _one(connection: sqlite3.Connection, query: str, key: str) -> tuple[Any, ...] | None:
-    found: tuple[Any, ...] | None = connection.execute(query, (key,)).fetchone()
+    found: tuple[int, str] | None = connection.execute(
+        "SELECT fp, state FROM fuelling WHERE fuelling_id = ?", (fuelling_id,)
+    ).fetchone()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edge_agent.model.errors import CorruptionError, SaleRefused, StorageUnavail
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, SaleId
 from edge_agent.model.ledger import GENESIS_HASH, LedgerRecord
 from edge_agent.model.records import (
+    BODIES,
     FuellingCancelled,
     NozzleTotals,
     PriceApplied,
@@ -27,6 +28,7 @@ from edge_agent.model.records import (
 )
 from edge_agent.model.units import Money, Volume
 from edge_agent.model.wire import MemberEntry
+from edge_agent.ports import Books, CatalogueAcceptor, Catalogues
 from edge_agent.store.station import StationStore
 
 OpenStore = Callable[..., StationStore]
@@ -275,6 +277,35 @@ async def test_figures_out_of_range_are_refused(store: StationStore, bodies: Any
     assert await refused(store, bodies.completed(amount_fen=2**70)) == "figure_out_of_range"
     huge = StationStarted(version="x" * 200_000, boot_id="b", config_sha256="c", clock_trusted=True)
     assert await refused(store, huge) == "figure_out_of_range"
+
+
+@pytest.mark.parametrize("kind", sorted(BODIES))
+def test_no_record_can_carry_a_float(kind: str) -> None:
+    """Bodies are rendered without looking for floats again, because their types admit none."""
+
+    def types(schema: Any) -> Iterator[str | None]:
+        if isinstance(schema, dict):
+            if "title" in schema or "$ref" in schema:
+                known = {"type", "$ref", "anyOf", "enum", "const"} & set(schema)
+                yield str(schema.get("type", known or None))
+            for part in schema.values():
+                yield from types(part)
+        elif isinstance(schema, list):
+            for part in schema:
+                yield from types(part)
+
+    found = set(types(BODIES[kind].model_json_schema()))
+    assert found
+    assert not found & {"number", "None"}
+
+
+def test_the_store_is_what_the_application_expects(store: StationStore) -> None:
+    books: Books = store.books
+    catalogues: Catalogues = store.catalogues
+    acceptor: CatalogueAcceptor = store.catalogues
+    assert books.head().seq == 0
+    assert catalogues.versions() == {}
+    assert acceptor is catalogues
 
 
 async def test_a_part_of_a_record_is_no_record(store: StationStore) -> None:
