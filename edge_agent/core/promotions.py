@@ -232,15 +232,17 @@ def _within_reach(decided: _Decision) -> Iterator[tuple[int, str]]:
 
 
 def _least_short(offer: Offer, short: Money, decided: _Decision) -> int:
-    """What is short if the line offers stay, or if they go: the better choice at that amount."""
+    """What is short if the line offers stay and take their share, or if they go: the lesser."""
     if offer.stage == "line":
         return short.fen
-    without = missing_of(offer, decided.request.amount)
-    return short.fen if without is None else min(short.fen, without.fen)
+    listed, subtotal = decided.request.amount, max(decided.subtotal.fen, 1)
+    with_lines = -(-short.fen * listed.fen // subtotal)
+    without = missing_of(offer, listed)
+    return with_lines if without is None else min(with_lines, without.fen)
 
 
 def _reached(wanted: OfferId, short: Money, decided: _Decision, policy: Policy) -> NextStep | None:
-    """Look for the preset by adding what is short, again as far as other offers eat into it."""
+    """Look for the preset by adding what is short, again where that was not enough."""
     amount, saved = decided.request.amount, _saved_by(wanted, decided)
     for _ in range(NEXT_STEP_TRIES):
         amount = Money(-(-(amount + short).fen // _YUAN) * _YUAN)

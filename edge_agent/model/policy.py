@@ -288,7 +288,7 @@ def load_policy(json_text: str, file: str = "policy") -> Policy:
     try:
         return Policy.model_validate_json(json_text)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = _innermost(error.errors(include_url=False, include_input=False))
         named = [f"{file}: {_explained(each)}" for each in details[:MAX_ERRORS_NAMED]]
         if len(details) > MAX_ERRORS_NAMED:
             named.append(f"and {len(details) - MAX_ERRORS_NAMED} more")
@@ -321,6 +321,18 @@ _PARTS: Final[Mapping[str, type[PolicyPart]]] = {
     "auto_authorise": AutoAuthorise,
 }
 _KINDS: Final = ("percent_off", "per_litre_off", "spend_save")
+
+
+def _innermost(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Drop what only follows from an error deeper inside: a list too short without a bad item."""
+    places = [each["loc"] for each in details]
+    return [
+        each
+        for each in details
+        if not any(
+            len(p) > len(each["loc"]) and p[: len(each["loc"])] == each["loc"] for p in places
+        )
+    ]
 
 
 def _problem_of(details: Sequence[ErrorDetails]) -> Problem:

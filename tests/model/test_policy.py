@@ -1,0 +1,216 @@
+"""A policy is read as a whole or refused with the place and the likely intention."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edge_agent.model.errors import PolicyRefused
+from edge_agent.model.policy import (
+    MAX_OFFERS,
+    MAX_POLICY_BYTES,
+    NO_POLICY,
+    AutoAuthorise,
+    Policy,
+    load_policy,
+)
+
+SAMPLE = Path(__file__).parents[2] / "config" / "policy.json"
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def refused(raw: dict[str, Any]) -> tuple[str, str]:
+    with pytest.raises(PolicyRefused) as caught:
+        load_policy(json.dumps(raw), "policy.json")
+    assert caught.value.problem.text_zh
+    return caught.value.problem.code, caught.value.detail
+
+
+def test_the_sample_policy_is_what_the_station_ships_with() -> None:
+    policy = load_policy(SAMPLE.read_text(encoding="utf-8"))
+    assert [tier.code for tier in policy.tiers] == ["regular", "silver", "gold", "diamond"]
+    assert {offer.kind for offer in policy.offers} == {"percent_off", "per_litre_off", "spend_save"}
+    assert not policy.auto_authorise.enabled, "leaking valves sell phantom fuel"
+    silver = policy.tier("silver")
+    assert silver is not None
+    assert silver.label_zh == "银牌会员"
+    assert policy.tier("platinum") is None
+
+
+def test_a_policy_survives_being_written_and_read() -> None:
+    policy = load_policy(SAMPLE.read_text(encoding="utf-8"))
+    assert load_policy(policy.model_dump_json()) == policy
+
+
+def test_an_unknown_key_names_file_place_and_the_nearest_known_key(raw: dict[str, Any]) -> None:
+    raw["offers"][3]["off_mili"] = raw["offers"][3].pop("off_milli")
+    code, detail = refused(raw)
+    assert code == "policy_key_unknown"
+    assert "policy.json: offers[3].off_mili: unknown key; nearest known is 'off_milli'" in detail
+    assert "policy.json: offers[3].off_milli: Field required" in detail
+
+
+@pytest.mark.parametrize(
+    ("table", "wrong", "near"),
+    [
+        (("points",), "per_yan", "per_yuan"),
+        (("limits",), "max_discount", "max_discount_bp"),
+        (("plate_pay",), "enable", "enabled"),
+        (("auto_authorise",), "nozzle", "nozzles"),
+        (("tiers", 0), "label_zhh", "label_zh"),
+        (("offers", 0, "conditions"), "tier", "tiers"),
+        (("offers", 5, "conditions", "hours", 0), "begin", None),
+        ((), "ofers", "offers"),
+    ],
+)
+def test_every_table_knows_its_keys(
+    raw: dict[str, Any], table: tuple[str | int, ...], wrong: str, near: str | None
+) -> None:
+    place: Any = raw
+    for step in table:
+        place = place[step]
+    place[wrong] = 1
+    code, detail = refused(raw)
+    assert code == "policy_key_unknown"
+    assert f"{wrong}: unknown key" in detail
+    assert near is None or f"nearest known is {near!r}" in detail
+
+
+def test_an_unknown_kind_of_offer_names_the_nearest(raw: dict[str, Any]) -> None:
+    raw["offers"][0]["kind"] = "percentoff"
+    code, detail = refused(raw)
+    assert code == "policy_value_refused"
+    expected = "offers[0].kind: unknown kind 'percentoff'; nearest known is 'percent_off'"
+    assert expected in detail
+
+
+def test_more_faults_than_fit_are_counted(raw: dict[str, Any]) -> None:
+    for offer in raw["offers"]:
+        offer["wrong"] = 1
+    assert refused(raw)[1].endswith("and 3 more")
+
+
+CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
+    ("offers[6]", {"save_fen": 20_000}, "save_fen is not below spend_fen"),
+    ("offers[6]", {"group": "percent"}, "has offers of both stages"),
+    ("offers[1]", {"id": "tier-silver"}, "'tier-silver' is there already"),
+    ("offers[0].conditions", {"tiers": ["sliver"]}, "unknown tier 'sliver'; nearest known is"),
+    ("offers[0].conditions", {"valid_from_ms": 2, "valid_until_ms": 2}, "can never apply"),
+    ("offers[5].conditions", {"hours": [{"start": "06:00", "end": "06:00"}]}, "are the same"),
+    ("tiers[1]", {"code": "gold"}, "'gold' is there already"),
+    ("plate_pay", {"max_amount_fen": 0}, "can never apply"),
+]
+
+
+@pytest.mark.parametrize(("place", "change", "said"), CONTRADICTIONS)
+def test_a_senseless_policy_is_refused(
+    raw: dict[str, Any], place: str, change: dict[str, Any], said: str
+) -> None:
+    target: Any = raw
+    for step in place.replace("[", ".").replace("]", "").split("."):
+        target = target[int(step) if step.isdigit() else step]
+    target.update(change)
+    code, detail = refused(raw)
+    assert code == "policy_senseless"
+    assert said in detail
+
+
+def test_percentages_that_stack_to_the_whole_price_are_refused(raw: dict[str, Any]) -> None:
+    for index, group in enumerate(("a", "b", None)):
+        raw["offers"][index] |= {"off_bp": 3400, "group": group}
+    code, detail = refused(raw)
+    assert code == "policy_senseless"
+    assert "stack up to 100 %" in detail
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("offers", 0, "off_bp"), 10_000),
+        (("offers", 0, "off_bp"), 0),
+        (("offers", 0, "off_bp"), 2.5),
+        (("offers", 0, "off_bp"), True),
+        (("offers", 0, "text_zh"), ""),
+        (("offers", 0, "id"), "Tier Silver"),
+        (("offers", 3, "off_milli"), "150"),
+        (("offers", 4, "conditions", "weekdays"), [0]),
+        (("offers", 4, "conditions", "grades"), []),
+        (("offers", 5, "conditions", "hours", 0, "start"), "24:30"),
+        (("offers", 5, "conditions", "hours", 0, "start"), "24:00"),
+        (("limits", "max_discount_bp"), 10_001),
+        (("limits", "price_floors_milli", "92"), 0),
+        (("unpaid_limit",), 0),
+        (("version",), -1),
+        (("format",), 2),
+    ],
+)
+def test_a_value_out_of_range_is_refused(
+    raw: dict[str, Any], place: tuple[str | int, ...], value: object
+) -> None:
+    target: Any = raw
+    for step in place[:-1]:
+        target = target[step]
+    target[place[-1]] = value
+    code, detail = refused(raw)
+    assert code in {"policy_value_refused", "policy_senseless"}
+    named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    assert place[-1] == "start" or named.lstrip(".") in detail
+
+
+def test_a_policy_object_is_as_strict_as_a_policy_file() -> None:
+    with pytest.raises(ValidationError):
+        Policy.model_validate({"format": 1, "version": 1, "offers": [], "unpaid_limit": "2"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '{"format": 1, "format": 1, "version": 1}', "[" * 100_000, "x" * MAX_POLICY_BYTES],
+    ids=["empty", "cut", "key twice", "nested", "large"],
+)
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(PolicyRefused) as caught:
+        load_policy(text)
+    assert caught.value.problem.code == "policy_malformed"
+
+
+@given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_any_text_is_a_policy_or_refused(text: str) -> None:
+    with suppress(PolicyRefused):
+        assert load_policy(text).format == 1
+
+
+def test_the_number_of_offers_is_bounded(raw: dict[str, Any]) -> None:
+    offer = raw["offers"][0]
+    raw["offers"] = [offer | {"id": f"o{n}"} for n in range(MAX_OFFERS)]
+    assert len(load_policy(json.dumps(raw)).offers) == MAX_OFFERS
+    raw["offers"].append(offer)
+    assert refused(raw)[0] == "policy_value_refused"
+
+
+def test_automatic_authorisation_covers_what_it_names() -> None:
+    assert not AutoAuthorise().covers(1, "92")
+    assert not AutoAuthorise(nozzles=(1,)).covers(1, "92"), "off by default"
+    assert AutoAuthorise(enabled=True).covers(7, "0")
+    named = AutoAuthorise(enabled=True, nozzles=(1, 2), grades=("92",))
+    assert named.covers(2, "92")
+    assert not named.covers(3, "92")
+    assert not named.covers(1, "95")
+
+
+def test_without_a_policy_nothing_is_allowed_that_needs_one() -> None:
+    assert NO_POLICY.offers == ()
+    assert not NO_POLICY.plate_pay.enabled
+    assert not NO_POLICY.auto_authorise.enabled
+    assert NO_POLICY.unpaid_limit == 2
