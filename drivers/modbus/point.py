@@ -73,6 +73,7 @@ class Point:
         self._online: bool | None = None
         self._silent = 0
         self._is_retry = False
+        self._is_doubtful = False
         self._waiting: deque[DispenserCommand] = deque()
         self._running: DispenserCommand | None = None
         self._script: Script | None = None
@@ -173,7 +174,8 @@ class Point:
     def _begin_next(self, now_ms: int) -> list[Output]:
         outputs: list[Output] = []
         while self._script is None and self._waiting:
-            if self._silent and not isinstance(self._waiting[0], Stop):
+            is_doubtful = self._is_doubtful or self._silent
+            if is_doubtful and not isinstance(self._waiting[0], Stop):
                 # A late reply may still come: a poll, which is of another shape, goes before.
                 self._due_ms = now_ms
                 break
@@ -230,6 +232,7 @@ class Point:
         asked, asked_by = self._asked, self._asked_by
         self._asked = self._asked_by = None
         is_read = isinstance(asked, ReadRequest)
+        self._is_doubtful |= reply is None and asked is not self._map.poll
         if reply is None and is_read and self._online is not False and not self._is_retry:
             self._is_retry = True
             self._due_ms = now_ms
@@ -251,6 +254,7 @@ class Point:
     def _on_poll(self, reply: Reply | None) -> list[Output]:
         if not isinstance(reply, ReadReply):
             return self._unanswered()
+        self._is_doubtful = False
         if reply.registers == self._registers and self._online and not self._watch.hurries:
             self._silent = 0
             return []

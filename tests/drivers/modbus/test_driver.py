@@ -193,7 +193,7 @@ happenings = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(happenings)
 def test_whatever_happens_each_command_is_answered_once_and_each_sale_told_once(
     happened: list[object],
