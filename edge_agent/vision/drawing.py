@@ -156,11 +156,15 @@ def _one_line_places(plate: Plate) -> list[tuple[int, int, int, int]]:
 
 
 def _two_line_places(text: str) -> list[tuple[int, int, int, int]]:
-    """Upper line: two symbols of 80 x 60 mm; lower line: the rest, 65 x 110 mm, 15 mm apart."""
+    """Upper line: two symbols of 80 x 60 mm; lower line: the rest, 65 x 110 mm, 15 mm apart.
+
+    More than five symbols in the lower line stand on no real plate; they are squeezed.
+    """
     lower = len(text) - 2
-    left = (440 - lower * 65 - (lower - 1) * 15) // 2
+    width = min(65, 410 // lower - 15)
+    left = (440 - lower * width - (lower - 1) * 15) // 2
     return [(110, 15, 80, 60), (250, 15, 80, 60)] + [
-        (left + index * 80, 90, 65, 110) for index in range(lower)
+        (left + index * (width + 15), 90, width, 110) for index in range(lower)
     ]
 
 

@@ -122,3 +122,15 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
         else:
             at += 2 + int(struct.unpack_from(">H", content, at + 2)[0])
     return None
+
+
+def encode_jpeg(picture: Image) -> bytes:
+    """Return a picture as JPEG, as a camera would send it.
+
+    Raises:
+        PictureRefused: OpenCV cannot encode it.
+    """
+    done, encoded = cv2.imencode(".jpg", picture)
+    if not done:
+        raise refused("picture_unencodable", f"{picture.shape}")
+    return bytes(encoded)

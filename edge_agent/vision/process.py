@@ -222,8 +222,15 @@ class VisionProcess:
             child.stdin.close()
         try:
             async with asyncio.timeout(self._patience.stop_ms / 1000):
-                await child.wait()
+                await _ended(child)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
-            await child.wait()
+            await _ended(child)
+
+
+async def _ended(child: asyncio.subprocess.Process) -> None:
+    """Wait for a child's end. What it still says is dropped: a full pipe would hide its end."""
+    while child.stdout is not None and await child.stdout.read(MAX_LINE_BYTES):
+        pass
+    await child.wait()

@@ -1,0 +1,51 @@
+"""Files in, lines out: the contract of `edge-agent plate read --json`."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_agent.model.plates import PlateColour, PlateKind, parse_plate
+from edge_agent.vision.drawing import draw_car, draw_plate
+from edge_agent.vision.reader import PlateReader, read_images
+
+PLATE = parse_plate("云A8D216")
+
+
+def test_a_line_for_every_file_whatever_is_in_it(reader: PlateReader, tmp_path: Path) -> None:
+    good, cut, empty = tmp_path / "good.png", tmp_path / "cut.jpg", tmp_path / "empty.jpg"
+    picture = draw_car(PLATE, 5)
+    cv2.imencode(".png", picture)[1].tofile(good)
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    cut.write_bytes(jpeg[: len(jpeg) // 2])
+    empty.write_bytes(b"")
+    lines = list(read_images([good, cut, empty, tmp_path / "none.png"], reader))
+    assert [line.error for line in lines] == [
+        None, "picture_malformed", "picture_malformed", "picture_unreadable",
+    ]  # fmt: skip
+    line = json.loads(lines[0].model_dump_json())
+    assert line["file"] == str(good)
+    assert line["ms"] > 0
+    (plate,) = line["plates"]
+    assert set(plate) == {"text", "colour", "confidence", "box", "confirmed"}
+    assert (plate["text"], plate["colour"]) == (PLATE.text, "blue")
+    x, y, width, _ = plate["box"]
+    assert x < picture.shape[1] / 2 < x + width
+    assert y > picture.shape[0] / 2
+    assert all(line.plates == () for line in lines[1:])
+
+
+def test_a_plate_cut_out_is_read_without_detection(reader: PlateReader) -> None:
+    crop = cv2.resize(draw_plate(PLATE), (140, 45), interpolation=cv2.INTER_AREA)
+    (read,) = reader.read(np.asarray(crop, np.uint8))
+    assert (read.text, read.kind, read.colour) == (
+        PLATE.text, PlateKind.ORDINARY, PlateColour.BLUE,
+    )  # fmt: skip
+    assert read.box == (0, 0, 140, 45)
+    assert PLATE.text not in repr(read)
+
+
+def test_noise_is_no_plate(reader: PlateReader) -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (48, 160, 3), np.uint8)
+    assert reader.read(noise) == []
