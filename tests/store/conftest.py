@@ -209,7 +209,13 @@ def open_store(
     opened: list[StationStore] = []
 
     def open_(name: str = "books.db", **options: Any) -> StationStore:
-        defaults: dict[str, Any] = {"clock": clock, "entropy": entropy, "ballast_bytes": 0}
+        # Without fsync: only test_database and test_crash ask what reaches the disk.
+        defaults: dict[str, Any] = {
+            "clock": clock,
+            "entropy": entropy,
+            "ballast_bytes": 0,
+            "durable": False,
+        }
         options = defaults | options
         store = StationStore.open(tmp_path / name, **options)
         opened.append(store)

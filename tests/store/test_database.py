@@ -30,11 +30,12 @@ def pragma(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-async def test_every_commit_reaches_the_disk(store: StationStore) -> None:
+async def test_every_commit_reaches_the_disk(tmp_path: Path, clock: Any, entropy: Any) -> None:
     def read_back(connection: sqlite3.Connection) -> tuple[Any, ...]:
         return tuple(pragma(connection, name) for name in ("journal_mode", "synchronous"))
 
-    assert await store.writer.submit(read_back) == ("wal", 2)  # 2 is FULL
+    with StationStore.open(tmp_path / "books.db", clock=clock, entropy=entropy) as store:
+        assert await store.writer.submit(read_back) == ("wal", 2)  # 2 is FULL
 
 
 def test_pragmas_of_both_connections(tmp_path: Path) -> None:
