@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_agent.cli import bus, config, doctor, ledger, plate, pump, quote, simulate, station, sync
-from edge_agent.cli.speech import complain, say
+from edge_agent.cli.speech import Exit, complain, say
 from edge_agent.config.paths import ROOT_VARIABLE, StationPaths
 from edge_agent.model.errors import EdgeAgentError
 
@@ -58,4 +59,7 @@ def run_app(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments, prog_name="edge-agent")
     except EdgeAgentError as error:
+        if isinstance(error.__cause__, BrokenPipeError):  # `… | head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(Exit.OK)
         sys.exit(complain(error))

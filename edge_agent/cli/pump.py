@@ -54,6 +54,7 @@ def list_points(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         answer({"fuelling_points": points})
         return
+    reasons = _reasons(context, points)
     head = (
         say("FP", "油机"),
         say("Nozzles", "枪号"),
@@ -71,7 +72,7 @@ def list_points(context: typer.Context, as_json: JsonOption = False) -> None:
             litres(number(point, "volume_ml")),
             yuan(number(point, "amount_fen")),
             str(number(point, "unpaid")),
-            text_or(point, "blocked", ""),
+            reasons.get(text_or(point, "blocked", ""), ""),
         )
         for point in points
     ]
@@ -214,6 +215,15 @@ def whole(typed: str, units: int, option: str) -> int:
 
 def _points(context: typer.Context) -> list[JsonObject]:
     return objects(as_object(api_of(context).get("/v1/station")).get("fuelling_points"))
+
+
+def _reasons(context: typer.Context, points: list[JsonObject]) -> dict[str, str]:
+    """Return the texts of the reasons why points may not be released, asked for only if needed."""
+    if all(point.get("blocked") is None for point in points):
+        return {}
+    words = "text_zh" if language() == "zh" else "text_en"
+    told = objects(api_of(context).get("/v1/problems"))
+    return {text(reason, "code"): text(reason, words) for reason in told}
 
 
 def _label(nozzle: JsonObject) -> str:

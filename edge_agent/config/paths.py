@@ -91,7 +91,7 @@ class StationPaths:
 
     def beside_config(self, path: str) -> Path:
         """Return a path of the configuration: a relative one counts from the file's folder."""
-        return self.etc / path
+        return Path(os.path.normpath(self.etc / path))
 
     def create(self) -> None:
         """Make the folders under a root, closed to others; without one those that it writes to.

@@ -22,6 +22,7 @@ _STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))
     "message",
     "asctime",
     "taskName",
+    "color_message",  # uvicorn's own copy for its own formatter
 }
 _PRIORITY: Final = {
     logging.DEBUG: 7,
@@ -101,6 +102,7 @@ def configure(
     root.addHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # It dumps frames at ERROR whenever a device is silent; our own faults count that already.
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 

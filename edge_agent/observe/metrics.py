@@ -59,7 +59,7 @@ class Writer(Protocol):
     def commits(self) -> Durations: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keeps collectors by identity
 class AgentFigures(Collector):
     """Where the figures come from; each is asked anew whenever somebody collects."""
 
