@@ -43,7 +43,9 @@ class BayCamera:
     def _shoot(self) -> None:
         self._frame += 1
         plate, car, frame = self._plate, self._car, self._frame
-        picture = draw_empty_bay(frame=frame) if plate is None else draw_car(plate, car, frame=frame)
+        picture = (
+            draw_empty_bay(frame=frame) if plate is None else draw_car(plate, car, frame=frame)
+        )
         name = f"{frame:08d}.jpg"
         part = self._folder / f".{name}.part"
         part.write_bytes(encode_jpeg(picture))
