@@ -43,15 +43,16 @@ class StationFeed:
         self._latest = b""
         self._closed = False
 
-    @property
     def full(self) -> bool:
-        """Whether no more listeners are taken."""
+        """Tell whether no more listeners are taken."""
         return len(self._listeners) >= MAX_LISTENERS
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield the present view at once, each later one, and a heartbeat whenever it is quiet."""
         with self._listening() as wake:
             yield f"retry: {RETRY_MS}\n\n".encode()
+            # The follower has to watch before the first view is taken, or a change is missed.
+            await asyncio.sleep(0)
             self._publish()
             seen = 0
             while not self._closed:

@@ -43,7 +43,7 @@ async def events(feed: FeedDep) -> Response:
     An event `station` with the whole view at once and after each change, at most ten a second; an
     event `beat` after five seconds of silence. A slow listener misses views, never the newest.
     """
-    if feed.full:
+    if feed.full():
         return refusal_response(TOO_MANY_SCREENS, {"Retry-After": "5"})
     return StreamingResponse(
         feed.events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}

@@ -7,12 +7,24 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from edge_agent.app.station import StationFacts
 from edge_agent.core.authorisation import PROBLEMS
 from edge_agent.core.settlement import INSUFFICIENT
-from edge_agent.model.books import FuelSums, SettledSale, UnpaidFuelling
+from edge_agent.model.books import FuelSums, SettledSale, Totals, UnpaidFuelling
 from edge_agent.model.errors import CommandRefused, Problem, SaleRefused
 from edge_agent.model.fuelling import AuthoriseRequest, FpState
-from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
+from edge_agent.model.ids import (
+    AccountRef,
+    BusId,
+    FpId,
+    FuellingId,
+    GradeId,
+    LogicalNozzle,
+    MemberRef,
+    NozzleNumber,
+    SaleId,
+    StationId,
+)
 from edge_agent.model.ledger import LedgerHead, LedgerRecord
 from edge_agent.model.membership import Account, Member
 from edge_agent.model.policy import Tier
@@ -25,6 +37,7 @@ from edge_agent.model.records import (
     SaleSettled,
     Tender,
 )
+from edge_agent.model.station import BusPlan, FpPlan, NozzlePlan, StationPlan
 from edge_agent.model.units import Money, UnitPrice, Volume, amount_of
 from edge_agent.model.views import (
     CameraView,
@@ -101,6 +114,10 @@ class FakeStation:
                 yield
         finally:
             self._wakes.discard(wake)
+
+    @property
+    def watchers(self) -> int:
+        return len(self._wakes)
 
     # --- what tests do to it ------------------------------------------------------------------
 
@@ -348,6 +365,34 @@ class FakeStation:
         return [
             LedgerRecord(1, n, "station.stopped", n, "{}", "0" * 64, "1" * 64)
             for n in range(seq + 1, last + 1)
+        ]
+
+    @property
+    def facts(self) -> StationFacts:
+        points = tuple(
+            FpPlan(
+                FpId(point.fp),
+                point.fp,
+                tuple(
+                    NozzlePlan(
+                        NozzleNumber(nozzle.number),
+                        LogicalNozzle(nozzle.logical),
+                        GradeId(nozzle.grade),
+                    )
+                    for nozzle in point.nozzles
+                ),
+            )
+            for point in self._view.fuelling_points
+        )
+        bus = BusPlan(BusId("bus-1"), "dart", points)
+        plan = StationPlan(StationId(self._view.station), "", "", (), (bus,))
+        return StationFacts(plan, self._view.version, self._view.demo)
+
+    def totals(self) -> list[Totals]:
+        return [
+            Totals(FpId(2), LogicalNozzle(1), Volume(7_000), None),
+            Totals(FpId(1), LogicalNozzle(2), Volume(5_000), Money(4_000)),
+            Totals(FpId(77), LogicalNozzle(1), Volume(1), None),
         ]
 
     def sums(self) -> FuelSums:

@@ -19,8 +19,9 @@ NAMES = st.sampled_from(
     ["preset_volume_ml", "preset_amount_fen", "prepaid_fen", "member", "tenders", "means", "reason",
      "amount_fen", "kind", "identifier", "timeout_s", "code"]
 )  # fmt: skip
+FIGURES = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    st.none() | st.booleans() | FIGURES | st.text(max_size=40),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=8,
 )

@@ -30,6 +30,15 @@ async def test_codes_in_a_view_have_texts(cli: httpx.AsyncClient) -> None:
     assert reasons["unpaid_limit"]["text_en"]
 
 
+async def test_totals_stand_under_the_numbers_on_the_nozzles(cli: httpx.AsyncClient) -> None:
+    """What a nozzle that is no longer there once sold is not shown."""
+    totals = (await cli.get("/v1/totals")).json()
+    assert [(total["nozzle_number"], total["volume_ml"]) for total in totals] == [
+        (2, 5_000), (3, 7_000),
+    ]  # fmt: skip
+    assert [total["amount_fen"] for total in totals] == [4_000, None]
+
+
 async def test_ledger_tail(cli: httpx.AsyncClient) -> None:
     tail = (await cli.get("/v1/ledger/tail?limit=3")).json()
     assert [record["seq"] for record in tail["records"]] == [28, 29, 30]
