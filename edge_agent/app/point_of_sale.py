@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 from weakref import WeakValueDictionary
 
 from edge_agent.app.policy import PolicyInForce
@@ -28,6 +28,7 @@ from edge_agent.core.receipt import ReceiptFacts, render
 from edge_agent.core.settlement import SaleIdentity, TenderOffer
 from edge_agent.model.books import SettledSale
 from edge_agent.model.errors import Problem, SaleRefused, invariant
+from edge_agent.model.identifiers import IdentifierKind, normalise
 from edge_agent.model.ids import FuellingId, GradeId, MemberRef, PlateRef, SaleId
 from edge_agent.model.membership import Account, Member
 from edge_agent.model.policy import Policy
@@ -60,8 +61,6 @@ KEY_CONFLICT: Final = Problem(
     "同一操作号对应了不同内容，请重新操作",
     "the same request key came with other content: start again",
 )
-
-IdentifierKind = Literal["card", "phone", "plate"]
 
 
 def _no_mask(_: PlateRef) -> str | None:
@@ -115,8 +114,10 @@ class PointOfSale:
         Raises:
             SaleRefused: `member_unknown`. The identifier is in no message.
         """
-        index = self._blind_index.of(kind, identifier)
-        member = self._catalogues.member_by_index(kind, index)
+        member = None
+        if normalise(kind, identifier):
+            index = self._blind_index.of(kind, identifier)
+            member = self._catalogues.member_by_index(kind, index)
         if member is None:
             raise SaleRefused(MEMBER_UNKNOWN, kind)
         return member

@@ -54,6 +54,8 @@ def quote(request: QuoteRequest, policy: Policy) -> Quote:
 def requote(body: QuoteBody, policy: Policy) -> QuoteBody:
     """Decide a recorded price again from its own facts, as headquarters does.
 
+    The next step is advice, not price: it stays as recorded.
+
     Raises:
         PolicyRefused: `policy` is not of the version that the record names.
     """
@@ -66,7 +68,7 @@ def requote(body: QuoteBody, policy: Policy) -> QuoteBody:
             ),
             f"record {body.policy_version}, policy {policy.version}",
         )
-    return body_of(quote(request_of(body), policy))
+    return body_of(_answer(_decide(request_of(body), policy), policy, body.next_step))
 
 
 # --- the best combination -----------------------------------------------------------------------
