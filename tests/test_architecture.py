@@ -22,6 +22,7 @@ MAX_FUNCTION_LINES = 60
 # nothing that goes wrong below them may stop the station. Nobody else may.
 BROAD_EXCEPTS: dict[str, int] = {
     "edge_agent/uplink/connection.py": 1,
+    "edge_agent/vision/worker.py": 1,
     "hq/link.py": 1,
 }
 

@@ -52,10 +52,15 @@ def vote(seen: Iterable[SeenRead], now_ms: int, window_ms: int = WINDOW_MS) -> l
     """
     fresh = sorted(
         (one for one in seen if one.read.kind and 0 <= now_ms - one.at_ms <= window_ms),
-        key=lambda one: (one.at_ms, one.read.text, one.read.confidence),
+        key=_order,
     )
     verdicts = [_decide(cluster) for cluster in _clusters(fresh)]
     return sorted(verdicts, key=lambda verdict: (-verdict.confidence, verdict.plate.text))
+
+
+def _order(one: SeenRead) -> tuple[object, ...]:
+    read = one.read
+    return one.at_ms, read.text, read.confirmed, read.confidence, read.colour, read.box
 
 
 def _clusters(seen: Sequence[SeenRead]) -> list[list[SeenRead]]:

@@ -41,6 +41,15 @@ def test_pictures_are_decoded(suffix: str) -> None:
     assert decode_picture(content).shape == (40, 60, 3)
 
 
+def test_a_thumbnail_inside_does_not_hide_the_size_nor_a_missing_end() -> None:
+    content, thumbnail = encoded(".jpg"), encoded(".jpg", 16, 8)
+    header = b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail
+    with_thumbnail = content[:2] + b"\xff" + header + content[2:]
+    assert claimed_size(with_thumbnail) == (60, 40)
+    assert claimed_size(with_thumbnail[:-2]) is None
+    assert claimed_size(content[:2] + b"\xff\x01" + content[2:]) == (60, 40)
+
+
 def refusal(content: bytes) -> str:
     with pytest.raises(PictureRefused) as caught:
         decode_picture(content)
