@@ -259,6 +259,8 @@ class Point:
         if self._telling is job:
             self._telling = None
             self._link.drop()
+        if outcome.reason and job.kind == "authorise":
+            self.side.expect_nothing()
         if outcome.alarm:
             self.side.alarm(outcome.alarm)
         if job.command is None:

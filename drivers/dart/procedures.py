@@ -140,7 +140,7 @@ def read_running(side: Side) -> Steps:
 def settle(side: Side) -> Steps:
     """Read the final figures until two readings agree, then tell them."""
     yield from _read_figures(side)
-    side.tell_ended(side.final_figures())
+    side.settle()
     return DONE
 
 
@@ -159,6 +159,7 @@ def authorise(side: Side, command: Authorise, options: DartOptions) -> Steps:
     if preset is not None:
         side.is_clear = False
         yield Tell(preset)
+    side.expect_fuelling()
     yield Tell(Command(Ask.AUTHORIZE))
     done = yield from _reached(side, IN_SALE)
     return DONE if done else NOT_DONE

@@ -88,6 +88,10 @@ class OpenFuelling:
     price: UnitPrice | None = None
     has_flowed: bool = False
     is_suspect: bool = False
+    is_seen: bool = True
+    """False while the pump was told AUTHORIZE and has not said what it made of it."""
+    is_orphan: bool = False
+    """The link was lost since."""
 
 
 class Side:
@@ -127,13 +131,36 @@ class Side:
     @property
     def must_settle(self) -> bool:
         """Whether a fuelling has ended whose final figures have not been told."""
-        return self.fuelling is not None and self.status is not None and not self.is_in_sale
+        fuelling = self.fuelling
+        if fuelling is None or self.status is None or self.is_in_sale:
+            return False
+        return fuelling.is_seen or fuelling.is_orphan
 
     def forget(self) -> None:
         """The link is gone: everything has to be reported anew, but an open fuelling stays open."""
         self.status = None
         self.watch.forget()
         self.is_clear = False
+        if self.fuelling is not None:
+            self.fuelling.is_orphan = True
+
+    def expect_fuelling(self) -> None:
+        """AUTHORIZE goes out: should the link be lost before the answer, a fuelling may follow."""
+        if self.fuelling is None:
+            self.fuelling = self._opened(is_seen=False)
+
+    def expect_nothing(self) -> None:
+        """AUTHORIZE came to nothing."""
+        if self.fuelling is not None and not (self.fuelling.is_seen or self.fuelling.is_orphan):
+            self.fuelling = None
+
+    def settle(self) -> None:
+        """Tell the fuelling in hand, now that its figures are final."""
+        fuelling, figures = self.fuelling, self.final_figures()
+        if fuelling is not None and not fuelling.is_seen and figures == Figures():
+            self.fuelling = None  # it never came to a fuelling
+        else:
+            self.tell_ended(figures)
 
     def take(self, report: Report) -> None:
         """Take one report in."""
@@ -186,13 +213,17 @@ class Side:
         if status in IN_SALE:
             self.is_clear = False
             if self.fuelling is None:
-                lifted = self.watch.lifted
-                price = self.selected_price if lifted == self.selected else None
-                self.fuelling = OpenFuelling(self.figures, lifted, price)
+                self.fuelling = self._opened(is_seen=True)
+            self.fuelling.is_seen = True
             self.fuelling.has_flowed |= status in FLOWED
         if status is not self.status:
             self.status = status
             self.emit(StatusChanged(self.plan.fp, status))
+
+    def _opened(self, *, is_seen: bool) -> OpenFuelling:
+        lifted = self.watch.lifted
+        price = self.selected_price if lifted == self.selected else None
+        return OpenFuelling(self.figures, lifted, price, is_seen=is_seen)
 
     def _take_figures(self, figures: Figures) -> None:
         self.figure_reports += 1

@@ -76,16 +76,30 @@ class Rejected:
     raw: bytes
 
 
+def add_header(framing: Framing, transaction: int, body: bytes) -> bytes:
+    """Return the frame whose bytes behind the RTU start or the TCP length are `body`."""
+    if framing is Framing.RTU:
+        return body
+    return struct.pack(">HHH", transaction, 0, len(body)) + body
+
+
+def encode_body(framing: Framing, unit: int, pdu: Pdu) -> bytes:
+    """Return a frame but for its TCP header: what equal messages have in common.
+
+    Raises:
+        ValueError: a field does not fit.
+    """
+    body = bytes([unit]) + encode_pdu(pdu)
+    return body if framing is Framing.TCP else body + crc16_modbus(body).to_bytes(2, "little")
+
+
 def encode_frame(framing: Framing, unit: int, transaction: int, pdu: Pdu) -> bytes:
     """Return a message as it stands on the wire. RTU ignores `transaction`.
 
     Raises:
         ValueError: a field does not fit.
     """
-    body = bytes([unit]) + encode_pdu(pdu)
-    if framing is Framing.RTU:
-        return body + crc16_modbus(body).to_bytes(2, "little")
-    return struct.pack(">HHH", transaction, 0, len(body)) + body
+    return add_header(framing, transaction, encode_body(framing, unit, pdu))
 
 
 # --- the stream ---------------------------------------------------------------------------------
@@ -125,6 +139,11 @@ class FrameDecoder:
     def pending(self) -> bytes:
         """The beginning of a frame whose end has not come yet."""
         return self._pending
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is pending: what comes next begins anew."""
+        return not self._pending and not self._noise
 
     def discard(self) -> None:
         """Forget everything, silently: the link was opened anew."""

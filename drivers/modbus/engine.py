@@ -20,6 +20,7 @@ class ModbusEngine:
 
     def __init__(self, link: Link, points: Sequence[Point]) -> None:
         self._link = link
+        self._in_order = tuple(points)
         self._points: Mapping[FpId, Point] = {point.fp: point for point in points}
         self._asking: Point | None = None
         self._is_connected = False
@@ -29,7 +30,7 @@ class ModbusEngine:
         self._is_connected = True
         self._asking = None
         self._link.reset(now_ms)
-        for point in self._points.values():
+        for point in self._in_order:
             point.connected(now_ms)
         return self._give_turns(now_ms)
 
@@ -38,7 +39,7 @@ class ModbusEngine:
         self._is_connected = False
         self._asking = None
         self._link.reset(now_ms)
-        return [output for point in self._points.values() for output in point.disconnected()]
+        return [output for point in self._in_order for output in point.disconnected()]
 
     def on_bytes(self, now_ms: int, data: bytes) -> list[Output]:
         """Take in bytes, in pieces of any size."""
@@ -68,7 +69,7 @@ class ModbusEngine:
             return None
         if self._link.is_waiting:
             return self._link.next_deadline_ms()
-        return max(self._link.free_ms, min(point.due_ms for point in self._points.values()))
+        return max(self._link.free_ms, min([point.due_ms for point in self._in_order]))
 
     def _replied(self, now_ms: int, received: Received, *, is_silent: bool) -> list[Output]:
         reply, faults = received
@@ -83,10 +84,12 @@ class ModbusEngine:
         """Let the next point ask, if the bus is free."""
         outputs: list[Output] = []
         while self._is_connected and not self._link.is_waiting and self._link.free_ms <= now_ms:
-            due = [point for point in self._points.values() if point.due_ms <= now_ms]
+            due = [point for point in self._in_order if point.due_ms <= now_ms]
             if not due:
                 break
-            point = min(due, key=lambda each: (each.urgency, each.due_ms))
+            point = due[0]
+            if len(due) > 1:
+                point = min(due, key=lambda each: (each.urgency, each.due_ms))
             request, said = point.take_turn(now_ms)
             outputs += said
             if request is not None:

@@ -81,6 +81,7 @@ class RegisterImage:
         self._was_stopped = False
         self._staged: dict[LogicalNozzle, UnitPrice] = {}
         self._shown: object = None
+        self._version = 0
         self.beats = 0
         self._triggers = _triggers(registers, pump.hoses)
         shown = [*registers.status.values()]
@@ -99,6 +100,11 @@ class RegisterImage:
         return range(min(table), max(table) + 1) if table else range(1)
 
     # --- reading ---
+
+    def version(self, now_ms: int) -> int:
+        """Return a number that grows whenever a register may have changed."""
+        self._refresh(now_ms)
+        return self._version
 
     def read(
         self, now_ms: int, function: Function, address: int, count: int
@@ -120,6 +126,7 @@ class RegisterImage:
         if shown == self._shown:
             return
         self._shown = shown
+        self._version += 1
         nozzle = pump.lifted_nozzle
         in_use = nozzle or pump.nozzle or min(pump.hoses)
         number, seller, volume_ml, amount_fen, price_milli = self._sale
@@ -208,6 +215,7 @@ class RegisterImage:
             if trigger.number.address in written and self._is_pulled(trigger)
         ]
         self._shown = None  # what stands in a register is what holds, not what was written
+        self._version += 1
         return None if all(obeyed) else ExceptionCode.ILLEGAL_VALUE
 
     def _is_pulled(self, trigger: _Trigger) -> bool:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final, TypeAlias
 
-from drivers.modbus.codec import Frame, FrameDecoder, Framing, Listening, Rejected, encode_frame
+from drivers.modbus.codec import (
+    Frame,
+    FrameDecoder,
+    Framing,
+    Listening,
+    Rejected,
+    add_header,
+    encode_body,
+)
 from drivers.modbus.pdu import (
     ExceptionReply,
     ReadReply,
@@ -28,6 +36,10 @@ from edge_agent.ports import Fault
 FRAME_GAP_MS: Final = 20
 """Silence after which a frame behind a false start is looked for; RTU itself asks for 3.5 bytes,
 which serial adapters stretch."""
+
+_BODY_AT: Final = {Framing.RTU: 0, Framing.TCP: 6}
+REMEMBERED_MAX: Final = 1024
+"""Bound of the requests and replies kept: a handful for each of at most 247 units."""
 
 
 @unique
@@ -59,6 +71,7 @@ class _Waiting:
     unit: int
     transaction: int
     request: Request
+    body: bytes
     raw: bytes
     until_ms: int
 
@@ -81,6 +94,8 @@ class Link:
         self._echo_cut = False
         self._transaction = 0
         self._waiting: _Waiting | None = None
+        self._bodies: dict[tuple[int, ReadRequest], bytes] = {}
+        self._known: dict[bytes, tuple[bytes, Reply]] = {}
         self._heard_ms: int | None = None
         self._free_ms = 0
 
@@ -114,9 +129,10 @@ class Link:
     def ask(self, now_ms: int, unit: int, request: Request) -> bytes:
         """Return the bytes of a request and wait for its reply."""
         self._transaction = self._transaction % 0xFFFF + 1
-        raw = encode_frame(self._framing, unit, self._transaction, request)
+        body = self._body(unit, request)
+        raw = add_header(self._framing, self._transaction, body)
         until_ms = now_ms + self._timing.timeout_ms
-        self._waiting = _Waiting(unit, self._transaction, request, raw, until_ms)
+        self._waiting = _Waiting(unit, self._transaction, request, body, raw, until_ms)
         self._unsorted, self._heard_ms = b"", None
         self._echo_cut = False
         may_echo = self._framing is Framing.RTU and self._echo_option is not Echo.ABSENT
@@ -124,12 +140,36 @@ class Link:
         self._sorted = not (may_echo and (tells or self._echo is Echo.PRESENT))
         return raw
 
+    def _body(self, unit: int, request: Request) -> bytes:
+        """Return the request's bytes; reads are always the same ones and are kept."""
+        if not isinstance(request, ReadRequest):
+            return encode_body(self._framing, unit, request)
+        body = self._bodies.get((unit, request))
+        if body is None:
+            body = encode_body(self._framing, unit, request)
+            if len(self._bodies) < REMEMBERED_MAX:
+                self._bodies[unit, request] = body
+        return body
+
     def on_bytes(self, now_ms: int, data: bytes) -> Received:
         """Take in bytes."""
         self._heard_ms = now_ms
-        if self._waiting is not None and not self._sorted:
-            data = self._without_echo(self._unsorted + data, self._waiting)
+        waiting = self._waiting
+        if waiting is not None:
+            reply = self._same_as_before(data, waiting)
+            if reply is not None:
+                return self._accepted(now_ms, waiting, reply, is_clean=True), []
+            if not self._sorted:
+                data = self._without_echo(self._unsorted + data, waiting)
         return self._sift(now_ms, self._decoder.feed(data))
+
+    def _same_as_before(self, data: bytes, waiting: _Waiting) -> Reply | None:
+        """Return the last reply to the same request if it came again: polls mostly do."""
+        known = self._known.get(waiting.body)
+        if known is None or self._unsorted or not self._decoder.is_clean:
+            return None
+        body, reply = known
+        return reply if data == add_header(self._framing, waiting.transaction, body) else None
 
     def on_timer(self, now_ms: int) -> tuple[bool, Received]:
         """Look behind a false start once the line is silent; return whether the time is out."""
@@ -174,11 +214,16 @@ class Link:
             if waiting is None or reply is None:
                 faults.append(Fault("unexpected_reply", each.raw))
                 continue
-            answer = reply
-            self._learn_echo(waiting.request, is_clean=not faults)
-            self._waiting = None
-            self._free_ms = now_ms + self._timing.gap_ms
+            if isinstance(reply, ReadReply) and len(self._known) < REMEMBERED_MAX:
+                self._known[waiting.body] = each.raw[_BODY_AT[self._framing] :], reply
+            answer = self._accepted(now_ms, waiting, reply, is_clean=not faults)
         return answer, faults
+
+    def _accepted(self, now_ms: int, waiting: _Waiting, reply: Reply, *, is_clean: bool) -> Reply:
+        self._learn_echo(waiting.request, is_clean=is_clean)
+        self._waiting = None
+        self._free_ms = now_ms + self._timing.gap_ms
+        return reply
 
     def _learn_echo(self, request: Request, *, is_clean: bool) -> None:
         if self._echo_option is not Echo.UNKNOWN or not isinstance(request, ReadRequest):

@@ -54,7 +54,10 @@ class Rhythm:
 
 
 class Point:
-    """A fuelling point. The engine gives it turns; each turn is one request and its reply."""
+    """A fuelling point. The engine gives it turns; each turn is one request and its reply.
+
+    `due_ms` says when it wants its next one.
+    """
 
     def __init__(
         self,
@@ -80,17 +83,12 @@ class Point:
         self._asks: Request | None = None
         self._asked: Request | None = None
         self._asked_by: Script | None = None
-        self._due_ms = 0
+        self.due_ms = 0
         self._beat_due_ms = 0
         self._beat = 0
         self._registers: tuple[int, ...] = ()
 
     # --- whose turn ---
-
-    @property
-    def due_ms(self) -> int:
-        """When this point wants its next turn."""
-        return self._due_ms
 
     @property
     def urgency(self) -> Urgency:
@@ -104,7 +102,7 @@ class Point:
         outputs: list[Output] = []
         if self._script is not None and self._asks is None:  # its pause is over
             outputs = self._go_on(now_ms, None)
-            if self._due_ms > now_ms:
+            if self.due_ms > now_ms:
                 return None, outputs
         self._asked_by = self._script if self._asks is not None else None
         if self._asks is not None:
@@ -127,7 +125,7 @@ class Point:
         """The transport opened: ask at once."""
         self._silent = 0
         self._is_retry = False
-        self._due_ms = now_ms
+        self.due_ms = now_ms
 
     def disconnected(self) -> list[Output]:
         """The transport is gone."""
@@ -177,7 +175,7 @@ class Point:
             is_doubtful = self._is_doubtful or self._silent
             if is_doubtful and not isinstance(self._waiting[0], Stop):
                 # A late reply may still come: a poll, which is of another shape, goes before.
-                self._due_ms = now_ms
+                self.due_ms = now_ms
                 break
             self._running = self._waiting.popleft()
             self._script = self._commands.script(self._running)
@@ -205,7 +203,7 @@ class Point:
                 continue
             self._is_retry = False
             self._asks = None if isinstance(wanted, Pause) else wanted
-            self._due_ms = now_ms + wanted.ms if isinstance(wanted, Pause) else now_ms
+            self.due_ms = now_ms + wanted.ms if isinstance(wanted, Pause) else now_ms
             break
         return outputs
 
@@ -235,7 +233,7 @@ class Point:
         self._is_doubtful |= reply is None and asked is not self._map.poll
         if reply is None and is_read and self._online is not False and not self._is_retry:
             self._is_retry = True
-            self._due_ms = now_ms
+            self.due_ms = now_ms
             return []
         self._is_retry = False
         outputs: list[Output] = []
@@ -280,12 +278,12 @@ class Point:
     def _schedule(self, now_ms: int) -> None:
         """Say when to poll next: the dead seldom, so that they cost the living little."""
         if self._watch.hurries:
-            self._due_ms = now_ms
+            self.due_ms = now_ms
         elif self._online is False and self._silent:
             doublings = min(max(self._silent - SILENT_POLLS, 0), 16)
             wait_ms = self._rhythm.probe_ms << doublings
-            self._due_ms = now_ms + min(wait_ms, self._rhythm.probe_cap_ms)
+            self.due_ms = now_ms + min(wait_ms, self._rhythm.probe_cap_ms)
         elif self._online and self._watch.is_active:
-            self._due_ms = now_ms + self._rhythm.active_ms
+            self.due_ms = now_ms + self._rhythm.active_ms
         else:
-            self._due_ms = now_ms + self._rhythm.idle_ms
+            self.due_ms = now_ms + self._rhythm.idle_ms

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from drivers.modbus.codec import Frame, FrameDecoder, Framing, Listening, encode_frame
+from drivers.modbus.codec import Frame, FrameDecoder, Framing, Listening, add_header, encode_body
 from drivers.modbus.image import RegisterImage
 from drivers.modbus.pdu import (
     ExceptionCode,
@@ -25,6 +25,7 @@ from drivers.modbus.pdu import (
 NEW_FRAME_AFTER_MS: Final = 50
 """Silence after which what was received of an unfinished request is dropped."""
 LATE_MAX: Final = 64
+REMEMBERED_MAX: Final = 1024
 
 
 @dataclass(slots=True)
@@ -69,17 +70,29 @@ class ModbusPumpSide:
         self._decoder = FrameDecoder(framing, Listening.REQUESTS)
         self._heard_ms = 0
         self._late: deque[tuple[int, bytes]] = deque()
+        self._reads: dict[bytes, Frame] = {}
+        self._replies: dict[tuple[int, ReadRequest], tuple[int, bytes]] = {}
 
     def on_bytes(self, now_ms: int, data: bytes) -> list[bytes]:
         """Take in what the site controller sent; return the answers."""
         if now_ms - self._heard_ms > NEW_FRAME_AFTER_MS:
             self._decoder.discard()
         self._heard_ms = now_ms
+        known = self._reads.get(data)
+        if known is not None and self._decoder.is_clean:  # most requests are the same poll again
+            return self._answer(now_ms, known)
         answers = []
         for found in self._decoder.feed(data):
             if isinstance(found, Frame):
                 answers += self._answer(now_ms, found)
+                self._remember(found)
         return answers
+
+    def _remember(self, asked: Frame) -> None:
+        if self._framing is Framing.RTU and isinstance(asked.pdu, ReadRequest):
+            if len(self._reads) >= REMEMBERED_MAX:
+                self._reads.clear()
+            self._reads[asked.raw] = asked
 
     def on_timer(self, now_ms: int) -> list[bytes]:
         """Return the late answers that have become due."""
@@ -101,15 +114,28 @@ class ModbusPumpSide:
             return answers
         if not isinstance(request, ReadRequest | WriteSingle | WriteRequest):
             return answers
-        reply = carry_out(image, wrong, now_ms, request)
+        body = self._body(image, now_ms, asked.unit, request)
         if wrong.loses_reply():
             return answers
-        raw = encode_frame(self._framing, asked.unit, asked.transaction, reply)
+        raw = add_header(self._framing, asked.transaction, body)
         if not wrong.late_ms:
             return [*answers, raw]
         if len(self._late) < LATE_MAX:
             self._late.append((now_ms + wrong.late_ms, raw))
         return answers
+
+    def _body(self, image: RegisterImage, now_ms: int, unit: int, request: Request) -> bytes:
+        """Return the reply's bytes; what nothing changed since is not encoded again."""
+        wrong = self.misbehaviour
+        if not isinstance(request, ReadRequest) or wrong.refuse:
+            return encode_body(self._framing, unit, carry_out(image, wrong, now_ms, request))
+        version, body = self._replies.get((unit, request), (-1, b""))
+        if version != image.version(now_ms):
+            body = encode_body(self._framing, unit, carry_out(image, wrong, now_ms, request))
+            if len(self._replies) >= REMEMBERED_MAX:
+                self._replies.clear()
+            self._replies[unit, request] = (image.version(now_ms), body)
+        return body
 
 
 def carry_out(image: RegisterImage, wrong: Misbehaviour, now_ms: int, request: Request) -> Reply:
