@@ -122,7 +122,8 @@ class RegisterImage:
         pump = self._pump
         pump.advance(now_ms)
         self._follow_sales()
-        shown = (pump.revision, pump.display_revision, self._sale, self._transaction)
+        counted = [hose.total_volume_ml for hose in pump.hoses.values()]
+        shown = (pump.revision, pump.display_revision, self._sale, self._transaction, counted)
         if shown == self._shown:
             return
         self._shown = shown

@@ -73,6 +73,17 @@ def test_the_base_map_is_where_it_should_be() -> None:
     assert totals == ReadReply(Function.READ_INPUT, (0, 2_548, 0, 21_301))
 
 
+def test_a_replaced_totaliser_shows_at_once() -> None:
+    pump = priced_pump()
+    side, _ = side_of(pump)
+    pump.sell_offline(ONE, Volume(3_000))
+    totals = ReadRequest(Function.READ_INPUT, 12, 2)
+    assert ask(side, totals) == ReadReply(Function.READ_INPUT, (0, 300))
+    assert ask(side, totals) == ReadReply(Function.READ_INPUT, (0, 300))
+    pump.replace_totaliser(ONE)
+    assert ask(side, totals) == ReadReply(Function.READ_INPUT, (0, 0))
+
+
 def test_calling_and_stopped_are_states_of_their_own() -> None:
     pump = priced_pump()
     side, _ = side_of(pump)
