@@ -123,6 +123,7 @@ def connect_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
             f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}",
             f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
             "PRAGMA foreign_keys = ON",
+            "PRAGMA secure_delete = ON",  # a member who is erased leaves no bytes behind
         )
 
 

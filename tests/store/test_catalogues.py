@@ -218,6 +218,20 @@ async def test_nothing_personal_stands_in_the_file(
             assert personal.encode(encoding) not in content
 
 
+async def test_an_erased_member_leaves_no_bytes_behind(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    await take(store, 1, entry("M1", masked_name="欧阳**"), entry("M2"))
+    assert "欧阳".encode() in all_bytes(tmp_path)
+    await take(store, 2, entry("M2"), replaced=True)
+    store.close()
+    content = all_bytes(tmp_path)
+    assert "欧阳".encode() not in content
+    assert blind("card", "M1").encode() not in content
+    assert blind("card", "M2").encode() in content
+
+
 async def test_closed_catalogues_take_nothing(open_store: OpenStore) -> None:
     store = open_store()
     store.close()

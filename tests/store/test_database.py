@@ -42,6 +42,7 @@ def test_pragmas_of_both_connections(tmp_path: Path) -> None:
     path = tmp_path / "books.db"
     with closing(connect_writer(path)) as writer, closing(connect_reader(path)) as reader:
         assert pragma(writer, "foreign_keys") == 1
+        assert pragma(writer, "secure_delete") == 1
         assert pragma(writer, "busy_timeout") == database.BUSY_TIMEOUT_MS
         assert pragma(writer, "journal_size_limit") == database.WAL_LIMIT_BYTES
         assert pragma(reader, "query_only") == 1

@@ -13,6 +13,7 @@ import pytest
 
 from edge_agent.core.chain import seal
 from edge_agent.model.errors import StorageUnavailable
+from edge_agent.store.backup import backup_books, restore_books
 from edge_agent.store.rebuild import rebuild_books
 from edge_agent.store.station import StationStore
 from edge_agent.store.verify import verify_books
@@ -171,6 +172,33 @@ async def test_a_chain_forged_whole_still_contradicts_itself(
     report = verify_books(path)
     assert report.first_bad == (record.epoch, 2)
     assert "F1" in (report.problem or "")
+
+
+@pytest.mark.parametrize("change", ["another end", "no joint at all"])
+async def test_an_epoch_must_name_the_end_of_the_one_before(
+    open_store: OpenStore, bodies: Any, clock: Any, entropy: Any, tmp_path: Path, change: str
+) -> None:
+    """Otherwise an earlier epoch could be replaced as a whole."""
+    store = open_store()
+    (old,) = await store.books.append([bodies.completed()])
+    store.close()
+    backup_books(tmp_path / "books.db", tmp_path / "copy.db")
+    path = tmp_path / "new.db"
+    head = restore_books(tmp_path / "copy.db", path, clock=clock, entropy=entropy)
+    again = open_store("new.db")
+    (joint,) = again.books.records_after(0, 1)
+    again.close()
+    kind, body = joint.kind, joint.body.replace(old.hash, "f" * 64)
+    if change == "no joint at all":
+        kind, body = "station.stopped", '{"boot_id":"b"}'
+    forged = seal(head.epoch, 1, kind, joint.at_ms, body, joint.prev_hash)
+    with forging(path) as connection:
+        connection.execute(
+            "UPDATE ledger SET kind = ?, body = ?, hash = ? WHERE position = 2",
+            (kind, body, forged.hash),
+        )
+    report = verify_books(path)
+    assert report.first_bad == (head.epoch, 1)
 
 
 @pytest.mark.parametrize(
