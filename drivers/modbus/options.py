@@ -18,7 +18,9 @@ from edge_agent.model.station import BusPlan, FpPlan
 NOZZLES_MAX: Final = 16
 PROFILE_BYTES_MAX: Final = 256 * 1024
 _LAST_TCP_UNIT: Final = 255
-_REGISTERS: Final = Path(__file__).resolve().parents[2] / "config" / "registers"
+_HERE: Final = Path(__file__).resolve().parent
+_REGISTERS: Final = (_HERE / "registers", _HERE.parents[1] / "config" / "registers")
+"""Where the shipped maps are: beside the code in a wheel, under `config` in a checkout."""
 
 
 class ModbusOptions(StrictOptions):
@@ -96,7 +98,8 @@ def load_profile(plan: BusPlan, options: ModbusOptions) -> Profile:
     """
     path = Path(options.profile)
     if not path.suffix:
-        path = _REGISTERS / f"{options.profile}.toml"
+        places = [folder / f"{options.profile}.toml" for folder in _REGISTERS]
+        path = next((place for place in places if place.is_file()), places[-1])
     try:
         with path.open("rb") as file:
             text = file.read(PROFILE_BYTES_MAX + 1).decode()
