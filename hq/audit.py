@@ -13,8 +13,10 @@ from typing import TypeAlias
 
 from pydantic import ValidationError
 
+from edge_agent.model.ledger import GENESIS_HASH
 from edge_agent.model.records import (
     BODIES,
+    EpochOpened,
     FuellingCompleted,
     SaleRefunded,
     SaleSettled,
@@ -22,6 +24,7 @@ from edge_agent.model.records import (
 )
 from hq.books import HqBooks
 from hq.catalogues import CatalogueDesk
+from hq.forgotten import forgotten
 from hq.intake import Finding
 from hq.repricing import difference
 
@@ -47,6 +50,7 @@ class Audit:
         read = 0
         streams = self._db.execute(
             "SELECT id, station, epoch, audited_seq FROM stream WHERE audited_seq < up_to_seq"
+            " ORDER BY id"
         ).fetchall()
         for stream, station, epoch, audited in streams:
             rows = self._db.execute(
@@ -71,6 +75,8 @@ class Audit:
         self._db.execute("SAVEPOINT one_row")
         try:
             troubles = self._judge(station, kind, body)
+            if seq == 1 and self._books.other_epochs(station, epoch):
+                troubles += self._born(station, epoch, kind, body)
         except (ValidationError, KeyError, OverflowError, sqlite3.IntegrityError) as error:
             self._db.execute("ROLLBACK TO one_row")
             self._add(station, unreadable=1)
@@ -88,6 +94,25 @@ class Audit:
         return []
 
     # --- one rule per kind -----------------------------------------------------------------------
+
+    def _born(self, station: str, epoch: int, kind: str, text: str) -> list[tuple[str, str]]:
+        """Judge the first row of an epoch that follows others: a restore, or a database anew."""
+        self._desk.set_withdrawn(station, forgotten(self._db, station, epoch))
+        if kind != EpochOpened.kind:
+            return [("born_anew", "the station lost its database and has no backup of it")]
+        body = EpochOpened.model_validate_json(text)
+        row = self._db.execute(
+            "SELECT up_to_seq, coalesce(l.hash, ?) FROM stream s"
+            " LEFT JOIN ledger l ON l.stream = s.id AND l.seq = ?"
+            " WHERE s.station = ? AND s.epoch = ?",
+            (GENESIS_HASH, body.previous_seq, station, body.previous_epoch),
+        ).fetchone()
+        if row is None or row[0] < body.previous_seq:
+            return [("epoch_missing_rows", f"epoch {body.previous_epoch} to {body.previous_seq}")]
+        if row[1] != body.previous_hash:
+            return [("ledger_fork", f"epoch {body.previous_epoch} seq {body.previous_seq}")]
+        after = row[0] - body.previous_seq
+        return [("rows_after_backup", f"{after} rows are known here alone")] if after else []
 
     def _completed(self, station: str, text: str) -> list[tuple[str, str]]:
         body = FuellingCompleted.model_validate_json(text)

@@ -29,7 +29,6 @@ class Stream:
     id: int
     station: str
     head: LedgerHead
-    audited_seq: int
     forked: bool
 
 
@@ -74,11 +73,10 @@ class HqBooks:
             (station, epoch, GENESIS_HASH),
         )
         row = self.connection.execute(
-            "SELECT id, up_to_seq, head_hash, audited_seq, forked FROM stream"
-            " WHERE station = ? AND epoch = ?",
+            "SELECT id, up_to_seq, head_hash, forked FROM stream WHERE station = ? AND epoch = ?",
             (station, epoch),
         ).fetchone()
-        stream = Stream(row[0], station, LedgerHead(epoch, row[1], row[2]), row[3], bool(row[4]))
+        stream = Stream(row[0], station, LedgerHead(epoch, row[1], row[2]), bool(row[3]))
         self._streams[station, epoch] = stream
         return stream
 
@@ -104,14 +102,14 @@ class HqBooks:
             "UPDATE stream SET up_to_seq = ?, head_hash = ? WHERE id = ?",
             (head.seq, head.hash, stream.id),
         )
-        moved = Stream(stream.id, stream.station, head, stream.audited_seq, stream.forked)
+        moved = Stream(stream.id, stream.station, head, stream.forked)
         self._streams[stream.station, head.epoch] = moved
         return moved
 
     def mark_forked(self, stream: Stream) -> Stream:
         """Note that this stream contradicts itself; only a person clears that."""
         self.connection.execute("UPDATE stream SET forked = 1 WHERE id = ?", (stream.id,))
-        marked = Stream(stream.id, stream.station, stream.head, stream.audited_seq, True)
+        marked = Stream(stream.id, stream.station, stream.head, True)
         self._streams[stream.station, stream.head.epoch] = marked
         return marked
 
@@ -148,6 +146,18 @@ class HqBooks:
             (station, epoch),
         ).fetchone()
         return int(row[0])
+
+    def comes_from_a_backup(self, station: str) -> bool:
+        """Whether a station began an epoch after another and its first row was not audited yet.
+
+        Until then it is not known what it spent and forgot, so it is granted nothing.
+        """
+        row = self.connection.execute(
+            "SELECT audited_seq, count(*) OVER () FROM stream WHERE station = ?"
+            " ORDER BY epoch DESC LIMIT 1",
+            (station,),
+        ).fetchone()
+        return row is not None and row[1] > 1 and row[0] == 0
 
     # --- findings --------------------------------------------------------------------------------
 

@@ -115,6 +115,17 @@ class CatalogueDesk:
             version = self._next_version("members")
             self._db.execute("UPDATE member SET version = ? WHERE ref = ?", (version, ref))
 
+    def set_withdrawn(self, station: str, forgotten_fen: Mapping[str, int]) -> None:
+        """Take what a station spent and no longer knows of from what it is told it may spend.
+
+        A station keeps the largest grant that it ever heard of, so this works only before a
+        restored one has heard any (`Publisher` waits with its members for that).
+        """
+        self._db.executemany(
+            "UPDATE granted SET withdrawn_fen = ? WHERE station = ? AND account = ?",
+            [(max(0, fen), station, account) for account, fen in forgotten_fen.items()],
+        )
+
     def remove(self, ref: str) -> None:
         """Take a member out: every station gets its members anew."""
         self._db.execute("DELETE FROM member WHERE ref = ?", (ref,))
@@ -218,7 +229,7 @@ class CatalogueDesk:
         base = in_force if in_force >= whole_from else 0
         rows = self._db.execute(
             "SELECT m.ref, m.tier, m.masked_name, m.account, m.plate_pay, m.indexes, m.version,"
-            " coalesce(g.granted_fen, 0) FROM member m"
+            " max(coalesce(g.granted_fen - g.withdrawn_fen, 0), 0) FROM member m"
             " LEFT JOIN granted g ON g.account = m.account AND g.station = ?"
             " WHERE m.version > ? ORDER BY m.version LIMIT ?",
             (station, base, MEMBERS_IN_ONE + 1),

@@ -73,6 +73,8 @@ class Publisher:
             if row is None:
                 continue
             in_force, sent_version, sent_ms, refused = row
+            if dataset == "members" and self._books.comes_from_a_backup(station):
+                continue
             content = self._desk.lacking(station, dataset, in_force, now_ms)
             if content is None:
                 continue

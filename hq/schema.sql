@@ -124,6 +124,7 @@ CREATE TABLE IF NOT EXISTS granted (
     station TEXT NOT NULL,
     account TEXT NOT NULL,
     granted_fen INTEGER NOT NULL,
+    withdrawn_fen INTEGER NOT NULL DEFAULT 0, -- spent there, and forgotten there by a restore
     PRIMARY KEY (station, account)
 ) STRICT, WITHOUT ROWID;
 

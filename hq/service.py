@@ -20,8 +20,9 @@ log = logging.getLogger("hq")
 
 DATABASE = "hq.db"
 KEYS = "keys"
-MOST_MESSAGES = 256
-"""Messages in one transaction: one fsync for all of them."""
+MOST_MESSAGES = 16
+"""Messages in one transaction: one fsync for all of them, and acknowledgements often enough that a
+station sends the next rows while these are being written."""
 AUDIT_IDLE_ROWS = 200
 AUDIT_BUSY_ROWS = 20
 """Rows audited between groups: many while nothing waits, some even while much does."""

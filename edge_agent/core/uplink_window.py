@@ -45,7 +45,7 @@ class WindowLimits:
     """Bounds of the window; times in milliseconds of monotonic time."""
 
     batch_rows: int = 100
-    window_rows: int = 2000
+    window_rows: int = 5000
     ack_timeout_ms: int = 5_000
     hello_first_ms: int = 2_000
     hello_most_ms: int = 60_000

@@ -1,0 +1,272 @@
+"""The audit: sums to the last fen, every sale priced again, and an alarm for what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.model.policy import load_policy
+from edge_agent.model.records import EpochOpened, RecordBody
+from hq.catalogues import NewMember
+from hq.headquarters import Headquarters
+from tests.hq_kit import (
+    EPOCH,
+    NOW,
+    POLICY_1,
+    STATION,
+    alarms,
+    audit_all,
+    batch,
+    birth,
+    catalogues,
+    chain,
+    completed,
+    headquarters,
+    moved,
+    refunded,
+    settled,
+    sums,
+    text_of,
+)
+from tests.sync_kit import action
+
+POLICY = load_policy(POLICY_1)
+
+
+def told(*bodies: RecordBody | tuple[str, str]) -> Headquarters:
+    """A headquarters with policy 1 that was told these rows."""
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.desk.publish_policy(POLICY_1)
+    hq.handle([batch(chain(bodies))], NOW)
+    audit_all(hq)
+    return hq
+
+
+def test_sums_count_completed_fuellings_and_settled_sales() -> None:
+    one, two, three = completed(1), completed(2, 12_340), completed(3, 55_550)
+    sale_one, sale_two = settled(one, POLICY, "silver"), settled(two)
+    hq = told(one, two, three, sale_one, sale_two, refunded(sale_two))
+    assert sums(hq) == {
+        "fuellings": 3,
+        "volume_ml": 30_000 + 12_340 + 55_550,
+        "amount_fen": one.amount_fen + two.amount_fen + three.amount_fen,
+        "sales": 2,
+        "payable_fen": sale_one.quote.payable_fen + sale_two.quote.payable_fen,
+        "member_sales": 1,
+        "plate_sales": 0,
+        "refunds": 1,
+        "refunded_fen": sale_two.quote.payable_fen,
+        "repriced": 2,
+        "differences": 0,
+        "unreadable": 0,
+    }
+    assert sale_one.quote.payable_fen < one.amount_fen
+    assert alarms(hq) == []
+
+
+def test_two_equal_sales_in_a_row_are_two_sales() -> None:
+    hq = told(completed(1), completed(2), settled(completed(1)), settled(completed(2)))
+    assert sums(hq)["sales"] == 2
+    assert alarms(hq) == []
+
+
+def test_a_price_that_the_same_rules_do_not_give_is_found() -> None:
+    fuelling = completed(1)
+    honest = settled(fuelling, POLICY, "silver")
+    cheaper = honest.quote.model_copy(update={"payable_fen": honest.quote.payable_fen - 1})
+    tenders = [honest.tenders[0].model_copy(update={"amount_fen": cheaper.payable_fen})]
+    hq = told(fuelling, honest.model_copy(update={"quote": cheaper, "tenders": tenders}))
+    assert alarms(hq) == [(2, "price_differs")]
+    assert sums(hq)["differences"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"volume_ml": 29_999}, "sale_facts_differ"),
+        ({"grade": "95"}, "sale_facts_differ"),
+        ({"unit_price_milli": 1}, "sale_facts_differ"),
+        ({"policy_version": 99}, "policy_unknown"),
+        ({"points_earned": 10_000}, "price_differs"),
+    ],
+)
+def test_facts_of_a_sale_are_those_of_its_fuelling(changes: dict[str, object], code: str) -> None:
+    sale = settled(completed(1))
+    quoted = sale.quote.model_copy(update=changes)
+    hq = told(completed(1), sale.model_copy(update={"quote": quoted}))
+    assert code in [found for _, found in alarms(hq)]
+
+
+def test_what_happens_twice_or_without_cause_is_found() -> None:
+    one = completed(1)
+    sale = settled(one)
+    hq = told(
+        one, one, sale, sale, settled(completed(9)), refunded(sale), refunded(sale),
+        refunded(settled(completed(8))),
+    )  # fmt: skip
+    assert alarms(hq) == [
+        (2, "fuelling_twice"),
+        (4, "settled_twice"),
+        (5, "sale_without_fuelling"),
+        (7, "refunded_twice"),
+        (8, "refund_without_sale"),
+    ]
+    assert (sums(hq)["fuellings"], sums(hq)["sales"], sums(hq)["refunds"]) == (1, 1, 1)
+
+
+def test_tenders_that_do_not_sum_to_the_price_are_found() -> None:
+    sale = settled(completed(1))
+    short = [sale.tenders[0].model_copy(update={"amount_fen": 1})]
+    hq = told(completed(1), sale.model_copy(update={"tenders": short}))
+    assert alarms(hq) == [(2, "tenders_differ")]
+
+
+def test_spending_beyond_what_was_set_aside_is_found() -> None:
+    one, two = completed(1), completed(2)
+    sales = [settled(fuelling, account="a-1") for fuelling in (one, two)]
+    hq = headquarters()
+    with hq.books.transaction():
+        granted_fen = {STATION: one.amount_fen + two.amount_fen - 1}
+        hq.desk.enrol(NewMember("m-1", "王", "silver", "a-1", granted_fen=granted_fen))
+    rows = chain([one, two, sales[0], moved(sales[0], "a-1"), sales[1], moved(sales[1], "a-1")])
+    hq.handle([batch(rows)], NOW)
+    audit_all(hq)
+    assert alarms(hq) == [(6, "overspent")]
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        ("sale.settled", "{}"),
+        ("sale.settled", "not json"),
+        ("fuelling.completed", "null"),
+        ("no.such.kind", "{}"),
+        ("stored_value.moved", text_of(moved(settled(completed(1)), "a")).replace("-23", "9" * 40)),
+        (
+            "fuelling.completed",
+            text_of(completed(5)).replace('"volume_ml":30000', f'"volume_ml":{2**63 - 1}'),
+        ),
+    ],
+)
+def test_a_row_that_nobody_understands_is_parked_and_the_stream_goes_on(
+    poison: tuple[str, str],
+) -> None:
+    hq = told(completed(1), poison, completed(2))
+    assert alarms(hq) == [(2, "row_unreadable")]
+    assert (sums(hq)["fuellings"], sums(hq)["unreadable"]) == (2, 1)
+    topic, payload = hq.books.connection.execute("SELECT topic, payload FROM parked").fetchone()
+    assert topic == f"{STATION}/{EPOCH}/2"
+    assert payload == poison[1].encode()
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 7, 100]), max_size=12))
+def test_the_audit_gives_the_same_in_any_pieces(pieces: list[int]) -> None:
+    bodies: list[RecordBody] = []
+    for number in range(10):
+        bodies += [completed(number), settled(completed(number))]
+    hq = headquarters()
+    hq.handle([batch(chain(bodies))], NOW)
+    for piece in pieces:
+        hq.examine(piece, NOW)
+    audit_all(hq)
+    assert sums(hq)["sales"] == sums(hq)["fuellings"] == sums(hq)["repriced"] == 10
+    assert alarms(hq) == []
+
+
+def test_a_crash_in_the_audit_repeats_nothing() -> None:
+    hq = headquarters()
+    hq.handle([batch(chain([completed(1), completed(2)]))], NOW)
+
+    def crash() -> None:
+        with hq.books.transaction():
+            hq.audit.run(10, NOW)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crash()
+    assert sums(hq) == {}
+    audit_all(hq)
+    assert sums(hq)["fuellings"] == 2
+
+
+def _spend(number: int, account: str = "a-1") -> list[RecordBody]:
+    sale = settled(completed(number), account=account)
+    return [completed(number), sale, moved(sale, account)]
+
+
+def _granted(hq: Headquarters) -> int | None:
+    """What the station is told of account a-1, if it is told of members now."""
+    for catalogue in catalogues(hq.publish(NOW + 60_000)):
+        if catalogue.dataset == "members":
+            found = catalogue.payload.partition('"granted_fen":')[2].partition(",")[0]
+            return int(found)
+    return None
+
+
+def _enrolled() -> Headquarters:
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.desk.enrol(NewMember("m-1", "王", "silver", "a-1", granted_fen={STATION: 100_000}))
+    return hq
+
+
+def test_what_a_restored_station_forgot_it_may_not_spend_again() -> None:
+    hq = _enrolled()
+    rows = chain([*_spend(1), *_spend(2), *_spend(3)])
+    hq.handle([batch(rows)], NOW)
+    audit_all(hq)
+    spent_each = settled(completed(1)).quote.payable_fen
+    opened = EpochOpened(
+        reason="restore", previous_epoch=EPOCH, previous_seq=3, previous_hash=rows[2].hash
+    )
+    again = chain([opened], epoch=EPOCH + 1)
+    hq.handle([birth(again, epoch=EPOCH + 1)], NOW)
+    assert _granted(hq) is None, "what it forgot is not known yet"
+    hq.handle([batch(again)], NOW)
+    assert _granted(hq) is None
+    audit_all(hq)
+    assert _granted(hq) == 100_000 - 2 * spent_each
+    assert [code for _, code in alarms(hq)] == ["epoch_changed", "rows_after_backup"]
+
+
+def test_a_second_restore_from_the_same_backup_forgets_both_lives() -> None:
+    hq = _enrolled()
+    rows = chain([*_spend(1), *_spend(2)])
+    spent_each = settled(completed(1)).quote.payable_fen
+    opened = EpochOpened(
+        reason="restore", previous_epoch=EPOCH, previous_seq=3, previous_hash=rows[2].hash
+    )
+    second = chain([opened, *_spend(3), *_spend(4)], epoch=EPOCH + 1)
+    third = chain([opened, action(1)], epoch=EPOCH + 2)
+    hq.handle([batch(rows), batch(second)], NOW)
+    audit_all(hq)
+    hq.handle([birth(third, epoch=EPOCH + 2), batch(third)], NOW)
+    audit_all(hq)
+    assert _granted(hq) == 100_000 - 3 * spent_each
+
+
+def test_a_station_born_anew_knows_nothing_of_what_it_spent() -> None:
+    hq = _enrolled()
+    hq.handle([batch(chain(_spend(1)))], NOW)
+    audit_all(hq)
+    anew = chain([action(1)], epoch=EPOCH + 5)
+    hq.handle([birth(anew, epoch=EPOCH + 5), batch(anew)], NOW)
+    audit_all(hq)
+    assert _granted(hq) == 100_000 - settled(completed(1)).quote.payable_fen
+    assert (1, "born_anew") in alarms(hq)
+
+
+@pytest.mark.parametrize(
+    ("seq", "hash_", "code"), [(3, "0" * 64, "ledger_fork"), (99, "0" * 64, "epoch_missing_rows")]
+)
+def test_a_restore_that_does_not_fit_is_found(seq: int, hash_: str, code: str) -> None:
+    hq = headquarters()
+    hq.handle([batch(chain(action(number) for number in range(5)))], NOW)
+    opened = EpochOpened(
+        reason="restore", previous_epoch=EPOCH, previous_seq=seq, previous_hash=hash_
+    )
+    hq.handle([batch(chain([opened], epoch=EPOCH + 1))], NOW)
+    audit_all(hq)
+    assert code in [found for _, found in alarms(hq)]
