@@ -32,6 +32,7 @@ from edge_agent.core.point import (
     Step,
     StopAsked,
     Tick,
+    fp_state,
 )
 from edge_agent.model.dispenser import DispenserEvent, Progress, Resume, Stop, Suspend
 from edge_agent.model.errors import RefusedError, StorageUnavailable
@@ -113,7 +114,7 @@ class Forecourt:
         return self._lanes[fp].point
 
     def since_ms(self, fp: FpId) -> int:
-        """Return the wall time at which the point entered its phase."""
+        """Return the wall time at which the point entered its IFSF state."""
         return self._lanes[fp].since_ms
 
     @property
@@ -291,7 +292,7 @@ class Forecourt:
             self._dispensers.command(command)
         if before == taken.point:
             return
-        if before.phase is not taken.point.phase:
+        if fp_state(before) is not fp_state(taken.point):
             lane.since_ms = self._clock.wall_ms()
         self._schedule(lane)
         self._tell_changed(lane.point.fp)

@@ -1,0 +1,370 @@
+"""The attendants' screen in a real browser, on a whole station with real buses and books."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
+
+from tests.api.chromium import CHROMIUM, FLAGS
+from tests.api.live_station import LiveStation, live_station
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+expect.set_options(timeout=15_000)
+
+
+@dataclass
+class Screen:
+    """A page, everything it asked for and complained about, and how often it was touched."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    touches: int = 0
+
+    async def touch(self, what: str | Locator) -> None:
+        target = self.page.locator(what) if isinstance(what, str) else what
+        await target.click()
+        self.touches += 1
+
+    def card(self, fp: int) -> Locator:
+        return self.page.locator(f'[data-fp="{fp}"]')
+
+    def action(self, fp: int) -> Locator:
+        return self.card(fp).locator(".act")
+
+    async def state_becomes(self, fp: int, state: str) -> None:
+        await expect(self.card(fp)).to_have_attribute("data-state", state)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveStation]:
+    folder: Path = tmp_path_factory.mktemp("station")
+    async with live_station(folder) as station:
+        yield station
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def screen(live: LiveStation, browser: Browser) -> AsyncIterator[Screen]:
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    shown = Screen(await context.new_page())
+    shown.page.on("request", lambda request: shown.asked.append(request.url))
+    shown.page.on("console", lambda message: shown.complaints.append(message.text))
+    shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+    await shown.page.goto(live.enrolment_link())
+    await expect(shown.page.locator(".card")).to_have_count(4)
+    yield shown
+    await context.close()
+    assert shown.complaints == []
+    assert [url for url in shown.asked if not url.startswith(live.address + "/")] == []
+
+
+async def _settled(live: LiveStation) -> list[str]:
+    return [sale.settled.sale_id for sale in live.station.books.recent_sales(50)]
+
+
+async def test_a_fuelling_from_lifted_nozzle_to_receipt(live: LiveStation, screen: Screen) -> None:
+    live.lift(1)
+    await screen.state_becomes(1, "calling")
+    await screen.touch(screen.action(1))
+    await screen.state_becomes(1, "started")
+
+    live.squeeze(1, 25_470)
+    await screen.state_becomes(1, "fuelling")
+    await expect(screen.card(1).locator(".figure.amount b")).to_have_text("199.94")
+    await expect(screen.card(1).locator(".figure.litres b")).to_have_text("25.47")
+    live.hang(1)
+
+    row = screen.page.locator("#unpaid .row")
+    await expect(row).to_have_count(1)
+    await expect(row.locator(".sum")).to_have_text("¥199.94")
+    screen.touches = 0
+    await screen.touch(row)
+    await screen.touch(".settle.go")
+    await expect(screen.page.locator(".done .sum")).to_have_text("¥199.94")
+    assert screen.touches <= 3
+
+    await expect(screen.page.locator(".receipt")).to_contain_text("25.47")
+    (sale,) = live.station.books.recent_sales(1)
+    assert sale.settled.quote.payable_fen == 19_994
+    assert sale.settled.operator == "till"
+    assert sale.completed.volume_ml == 25_470
+    await screen.touch(".pane-buttons .go")
+    await expect(screen.page.locator(".empty")).to_be_visible()
+
+
+async def test_a_preset_stops_the_pump_at_the_amount(live: LiveStation, screen: Screen) -> None:
+    live.lift(2)
+    await screen.state_becomes(2, "calling")
+    await screen.touch(screen.card(2).locator(".open"))
+    await screen.touch(screen.page.get_by_role("button", name="¥100", exact=True))
+    await screen.state_becomes(2, "started")
+    live.squeeze(2)
+    await expect(screen.page.locator("#unpaid .row .sum")).to_have_text("¥100.00")
+    live.hang(2)
+    await screen.touch("#unpaid .row")
+    await screen.touch(".settle.go")
+    await expect(screen.page.locator(".done")).to_be_visible()
+
+
+async def test_a_prepayment_that_was_too_large_is_paid_back(
+    live: LiveStation, screen: Screen
+) -> None:
+    before = len(await _settled(live))
+    live.lift(3)
+    await screen.state_becomes(3, "calling")
+    await screen.touch(screen.card(3).locator(".open"))
+    await screen.touch(screen.page.get_by_role("tab", name="预付现金"))
+    await screen.touch(screen.page.get_by_role("button", name="¥200"))
+    await screen.state_becomes(3, "started")
+    live.squeeze(3, 10_000)
+    await expect(screen.card(3).locator(".figure.litres b")).to_have_text("10.00")
+    live.hang(3)
+    await screen.state_becomes(3, "idle")
+    await live.until(lambda: len(live.station.books.recent_sales(50)) > before)
+    (sale,) = live.station.books.recent_sales(1)
+    assert sale.settled.change_fen == 20_000 - 7_850
+    await screen.touch(screen.page.get_by_role("tab", name="近期销售"))
+    await expect(screen.page.locator("#sales .row").first.locator(".sum")).to_have_text("¥78.50")
+
+
+async def test_a_member_is_found_by_plate_and_pays_with_stored_value(
+    live: LiveStation, screen: Screen
+) -> None:
+    await live.deliver(1, 20_000)
+    await screen.touch("#unpaid .row")
+    await screen.touch(".member-add")
+    await screen.touch(screen.page.get_by_role("tab", name="车牌"))
+    for key in "云AD12345":
+        await screen.touch(screen.page.locator(".plates .key", has_text=re.compile(f"^{key}$")))
+    await screen.touch(".search .go")
+    await expect(screen.page.locator(".who")).to_contain_text("银牌会员")
+    await expect(screen.page.locator(".line.due dd")).to_have_text("153.86")
+    assert "王小明" not in await screen.page.content()
+    await screen.touch(screen.page.get_by_role("button", name="扣储值"))
+    await expect(screen.page.locator(".done")).to_be_visible()
+    (sale,) = live.station.books.recent_sales(1)
+    assert [tender.means for tender in sale.settled.tenders] == ["stored_value"]
+    assert sale.settled.member_ref == "m-silver"
+
+
+async def test_change_is_counted_and_a_sale_refunded(live: LiveStation, screen: Screen) -> None:
+    await live.deliver(2, 12_000)  # 94.20
+    await screen.touch("#unpaid .row")
+    await screen.touch(screen.page.get_by_role("button", name="¥100", exact=True))
+    await expect(screen.page.locator(".change b")).to_have_text("¥5.80")
+    await screen.touch(".settle.go")
+    await expect(screen.page.locator(".hand-back .sum")).to_have_text("¥5.80")
+    await screen.touch(".pane-buttons .go")
+
+    await screen.touch(screen.page.get_by_role("tab", name="近期销售"))
+    await screen.touch(screen.page.locator("#sales .row").first)
+    await expect(screen.page.locator(".receipt")).to_contain_text("重打")
+    await screen.touch(screen.page.get_by_role("button", name="退款"))
+    await screen.touch(screen.page.get_by_role("button", name="收错款"))
+    await screen.touch(screen.page.locator(".refund .halt"))
+    await expect(screen.page.locator(".sale header")).to_contain_text("已退款")
+    (sale,) = live.station.books.recent_sales(1)
+    assert sale.refunded is not None
+    assert sale.refunded.reason == "收错款 Paid wrongly"
+
+
+async def test_suspend_resume_and_stop(live: LiveStation, screen: Screen) -> None:
+    live.lift(4)
+    await screen.state_becomes(4, "calling")
+    await screen.touch(screen.action(4))
+    live.squeeze(4)
+    await screen.state_becomes(4, "fuelling")
+    await screen.touch(screen.card(4).locator(".open"))
+    await screen.touch(screen.page.get_by_role("button", name="暂停"))
+    await screen.state_becomes(4, "suspended_fuelling")
+    await screen.touch(screen.action(4))
+    await screen.state_becomes(4, "fuelling")
+    await screen.touch(screen.action(4))
+    live.hang(4)
+    await screen.state_becomes(4, "idle")
+    await expect(screen.action(4)).to_contain_text("收款")
+    await screen.touch(screen.action(4))
+    await screen.touch(".settle.go")
+    await expect(screen.page.locator(".done")).to_be_visible()
+
+
+async def test_the_keyboard_does_it_all(live: LiveStation, screen: Screen) -> None:
+    keyboard = screen.page.keyboard
+    live.lift(2)
+    await screen.state_becomes(2, "calling")
+    live.lift(1)
+    await screen.state_becomes(1, "calling")
+    await keyboard.press(" ")
+    await screen.state_becomes(2, "started")
+    await expect(screen.card(1)).to_have_attribute("data-state", "calling")
+
+    await keyboard.press("F1")
+    await expect(screen.card(1)).to_have_class(re.compile("chosen"))
+    await keyboard.type("50")
+    await keyboard.press("Enter")
+    await screen.state_becomes(1, "started")
+    await expect(screen.card(1).locator(".limit")).to_contain_text("¥50")
+
+    await keyboard.press("F2")
+    await keyboard.press("Escape")
+    await expect(screen.page.locator(".home")).to_be_visible()
+
+    await keyboard.press("Control+Shift+S")
+    await expect(screen.page.locator(".banner.stopped")).to_be_visible()
+    live.hang(1)
+    live.hang(2)
+    await screen.state_becomes(1, "idle")
+    await screen.state_becomes(2, "idle")
+    await screen.touch("#release")
+    await expect(screen.page.locator(".banner.stopped")).to_be_visible()
+    assert live.station.forecourt.stop_all_active
+    await screen.touch("#release")
+    await expect(screen.page.locator(".banner.stopped")).to_have_count(0)
+
+
+async def test_one_touch_stops_everything(live: LiveStation, screen: Screen) -> None:
+    for fp in (1, 2):
+        live.lift(fp)
+        await screen.state_becomes(fp, "calling")
+        await screen.touch(screen.action(fp))
+        live.squeeze(fp)
+        await screen.state_becomes(fp, "fuelling")
+    await screen.touch("#stop-all")
+    await live.until(lambda: not any(pump.is_flowing for pump in live.yard.pumps.values()))
+    await expect(screen.page.locator(".banner.stopped")).to_be_visible()
+    for fp in (1, 2):
+        live.hang(fp)
+        await screen.state_becomes(fp, "idle")
+    live.lift(3)
+    await screen.state_becomes(3, "calling")
+    await expect(screen.action(3)).to_be_disabled()
+    live.hang(3)
+    await screen.touch("#release")
+    await screen.touch("#release")
+    await expect(screen.page.locator("#unpaid .row")).to_have_count(2)
+    for _ in range(2):
+        await screen.touch(screen.page.locator("#unpaid .row").first)
+        await screen.touch(".settle.go")
+        await screen.touch(".pane-buttons .go")
+    await expect(screen.page.locator("#unpaid .row")).to_have_count(0)
+
+
+async def test_offline_says_since_when_what_waits_and_what_works(
+    live: LiveStation, screen: Screen
+) -> None:
+    await live.until(lambda: live.station.view().sync.waiting == 0)
+    live.broker.stop()
+    banner = screen.page.locator("#offline")
+    await expect(banner).to_be_visible()
+    await live.deliver(1, 5_000)
+    await screen.touch("#unpaid .row")
+    await screen.touch(".settle.go")
+    await expect(screen.page.locator(".done")).to_be_visible()
+    await expect(banner).to_contain_text(re.compile(r"与总部断开.*\d\d:\d\d.*1 笔销售待上传"))
+    await expect(banner).to_contain_text("会员价")
+    await expect(banner).to_contain_text("新会员")
+    live.broker.start()
+    await expect(banner).to_have_count(0)
+    await live.until(lambda: live.station.view().sync.waiting == 0)
+
+
+async def test_languages_change_and_are_kept(screen: Screen) -> None:
+    page = screen.page
+    zh, en = page.locator("#stop-all .zh"), page.locator("#stop-all .en")
+
+    async def sizes() -> tuple[float, float]:
+        script = "node => parseFloat(getComputedStyle(node).fontSize)"
+        return await zh.evaluate(script), await en.evaluate(script)
+
+    chinese, english = await sizes()
+    assert chinese > english
+    await screen.touch("#lang")
+    await expect(page.locator("html")).to_have_attribute("data-lang", "en")
+    chinese, english = await sizes()
+    assert english > chinese
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-lang", "en")
+
+
+async def test_a_refusal_is_told_in_both_languages(live: LiveStation, screen: Screen) -> None:
+    live.lift(1)
+    await screen.state_becomes(1, "calling")
+    await screen.touch(screen.card(1).locator(".open"))
+    # Somebody else is faster: the pane still offers what the station then refuses.
+    await screen.page.route("**/v1/fuelling-points/1/authorise", _refuse)
+    await screen.touch(".choice.fill")
+    notice = screen.page.get_by_role("alert")
+    await expect(notice).to_contain_text("该油枪正在使用中")
+    await expect(notice).to_contain_text("a fuelling is in hand")
+    live.hang(1)
+    await screen.state_becomes(1, "idle")
+    screen.complaints = [text for text in screen.complaints if "409" not in text]
+
+
+async def _refuse(route: Route) -> None:
+    body = {
+        "code": "fp_busy",
+        "text_zh": "该油枪正在使用中",
+        "text_en": "a fuelling is in hand on this fuelling point",
+    }
+    await route.fulfill(status=409, json=body)
+
+
+async def test_a_screen_that_is_not_enrolled_asks_for_its_code(
+    live: LiveStation, browser: Browser
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(live.address)
+    await expect(page.locator(".enrol")).to_be_visible()
+    code = live.enrolment_link().rsplit("=", 1)[1]
+    await page.locator(".enrol input").fill(code)
+    await page.locator(".enrol button").click()
+    await expect(page.locator(".card")).to_have_count(4)
+    await context.close()
+
+
+async def test_a_page_of_another_origin_can_do_nothing(live: LiveStation, browser: Browser) -> None:
+    """The session cookie is there, yet neither a form nor a script of another page gets through."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(live.enrolment_link())
+    await expect(page.locator(".card")).to_have_count(4)
+    foreign = await context.new_page()
+    other = live.address.replace("127.0.0.1", "localhost")
+    await foreign.goto(f"{other}/static/favicon.svg")
+    script = """async (address) => {
+      try { await fetch(address + "/v1/stop-all", {method: "POST", mode: "no-cors",
+                                                   credentials: "include"}); } catch {}
+    }"""
+    await foreign.evaluate(script, live.address)
+    assert not live.station.forecourt.stop_all_active
+    await context.close()
+
+
+async def test_when_the_agent_is_gone_the_screen_says_so_and_comes_back(
+    live: LiveStation, screen: Screen
+) -> None:
+    await live.stop_serving()
+    await expect(screen.page.locator(".lost")).to_contain_text("与本机服务的连接中断")
+    await expect(screen.page.locator("#stop-all")).to_be_disabled()
+    assert await screen.page.locator("body").get_attribute("data-lost") == "true"
+    await live.start_serving()
+    await expect(screen.page.locator(".lost")).to_have_count(0)
+    await expect(screen.page.locator("#stop-all")).to_be_enabled()
+    screen.complaints = [text for text in screen.complaints if "ERR_" not in text]
