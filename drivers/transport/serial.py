@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import termios
+from pathlib import Path
 from typing import Final
 
 import serial
@@ -39,18 +41,23 @@ class SerialTransport:
                 self._device,
                 self._line.baud,
                 bytesize=self._line.data_bits,
-                parity=PARITY[self._line.parity],
+                parity=self._parity(),
                 stopbits=self._line.stop_bits,
                 timeout=0,
                 exclusive=True,
             )
-        except (OSError, ValueError) as error:  # SerialException is an OSError
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
             raise link_lost(f"{self._device}: {error}") from error
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
             # FTDI adapters hold bytes back for 16 ms otherwise; a pty has no such setting.
             port.set_low_latency_mode(True)
         self._port = port
         self._stream = DescriptorStream(port.fileno(), self._device)
+
+    def _parity(self) -> str:
+        """A pseudo terminal keeps no parity bit, and refuses to be asked for one a second time."""
+        is_pty = Path(self._device).resolve().is_relative_to("/dev/pts")
+        return PARITY["none" if is_pty else self._line.parity]
 
     async def read(self) -> bytes:
         """Return at least one byte. Raises `LinkLost`."""

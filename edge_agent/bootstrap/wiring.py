@@ -114,7 +114,7 @@ class Agent:
 
     def loops(self) -> list[Loop]:
         """Return what has to run for the station to sell."""
-        buses = [Loop(f"bus {r.bus}", r.run, essential=True) for r in self.dispensers.runners]
+        buses = [Loop(f"bus {r.bus}", r.run) for r in self.dispensers.runners]
         return [
             Loop("forecourt", self.station.forecourt.run, essential=True),
             Loop("station", self.station.run),
@@ -156,6 +156,7 @@ def assemble(outside: Outside) -> Agent:
         facts=outside.facts, forecourt=forecourt, pos=pos, self_service=self_service, sync=sync,
         books=books, catalogues=catalogues, clock=clock, cameras=outside.cameras,
     )  # fmt: skip
+    books.subscribe(lambda _: station.touch())
     return Agent(station, dispensers, outside)
 
 

@@ -89,6 +89,7 @@ def refused(code: str, detail: str) -> PictureRefused:
     texts = {
         "picture_too_large": ("图片过大，已拒绝", "the picture is too large"),
         "picture_unreadable": ("图片文件无法读取", "the picture's file cannot be read"),
+        "picture_unencodable": ("图片无法编码", "the picture cannot be encoded"),
         "picture_malformed": (
             "图片损坏或格式不支持",
             "the picture is broken or of no known format",

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> int:
     if options.root is not None:
         options.root.mkdir(parents=True, exist_ok=True)
     show = Show(wishes, options.root)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # take everything down in order
     try:
         summary = asyncio.run(show.run())
     except RigFailed as failed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Final
 
@@ -43,12 +42,13 @@ class BayCamera:
     def _shoot(self) -> None:
         self._frame += 1
         plate, car, frame = self._plate, self._car, self._frame
-        picture = (
-            draw_empty_bay(frame=frame) if plate is None else draw_car(plate, car, frame=frame)
-        )
+        if plate is None:
+            picture = draw_empty_bay(frame=frame)
+        else:
+            picture = draw_car(plate, car, frame=frame)
         name = f"{frame:08d}.jpg"
         part = self._folder / f".{name}.part"
         part.write_bytes(encode_jpeg(picture))
-        os.replace(part, self._folder / name)  # a reader never sees half a picture
+        part.replace(self._folder / name)  # a reader never sees half a picture
         old = self._folder / f"{frame - KEPT:08d}.jpg"
         old.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Everything that the demo station needs around it: broker, headquarters, pumps, files, processes."""
+"""What the demo station needs around it: broker, headquarters, pumps, files, processes."""
 
 from __future__ import annotations
 
@@ -85,12 +85,9 @@ class Rig:
 
     async def start_agent(self) -> None:
         """Start the agent's process and wait until its API answers."""
-        with (self.root / "agent.log").open("ab") as log:
-            self._agent = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "edge_agent", "--root", str(self.paths.root), "run",
-                 "--demo"],
-                stdout=log, stderr=log,
-            )  # fmt: skip
+        self._agent = await asyncio.to_thread(
+            self._spawn, "agent", "edge_agent", "--root", str(self.paths.root), "run", "--demo"
+        )
         await self._until_answering()
 
     def kill_agent(self) -> None:
@@ -110,6 +107,18 @@ class Rig:
         """Return what HQ says about the station."""
         answer = json.loads(self._hq_command("summary", "--json"))
         return cast("dict[str, dict[str, dict[str, Json]]]", answer)["stations"][self.plan.station]
+
+    async def watch(self) -> None:
+        """Notice when a process of the station ends that nobody ended.
+
+        Raises:
+            RigFailed: the agent or headquarters is gone.
+        """
+        while True:
+            for name, process in (("agent", self._agent), ("hq", self._hq)):
+                if process is not None and process.poll() is not None:
+                    raise RigFailed(f"{name} ended by itself; it said:\n{self._said(name)}")
+            await asyncio.sleep(0.2)
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -140,12 +149,14 @@ class Rig:
         self._hq_command("policy", str(CONFIG / "policy.json"))
         self._hq_command("provision", "--out", str(self.root / "provisioned"))
         self._provision()
-        with (self.root / "hq.log").open("ab") as log:
-            self._hq = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "hq", "serve", "--root", str(hq), "--broker",
-                 f"127.0.0.1:{self.broker.port}"],
-                stdout=log, stderr=log,
-            )  # fmt: skip
+        broker = f"127.0.0.1:{self.broker.port}"
+        self._hq = self._spawn("hq", "hq", "serve", "--root", str(hq), "--broker", broker)
+
+    def _spawn(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.root / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", module, *arguments], stdout=log, stderr=log
+            )
 
     def _provision(self) -> None:
         """Bring the keys that HQ made for the station to where its configuration wants them."""
@@ -176,8 +187,11 @@ class Rig:
                 await asyncio.sleep(0.05)
             else:
                 return
-        said = (self.root / "agent.log").read_text(encoding="utf-8", errors="replace")
-        raise RigFailed(f"the agent does not answer; it said:\n{said[-2000:]}")
+        raise RigFailed(f"the agent does not answer; it said:\n{self._said('agent')}")
+
+    def _said(self, name: str) -> str:
+        text = (self.root / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        return text[-2000:]
 
     async def _until_selling(self) -> None:
         """Wait until every point is online, priced and free, and its cameras see."""

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections import deque
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -82,16 +83,20 @@ class Show:
 
     async def _customers(self) -> None:
         lanes = {fp: self._lane(fp) for fp in self._rig.pumps.pumps}
-        async with asyncio.TaskGroup() as group:
-            if self._wishes.kill:
-                group.create_task(self._kill_in_the_middle())
-            if self._wishes.sales is None:
-                for lane in lanes.values():
-                    group.create_task(self._endless(lane))
-            else:
-                waiting = self._queue(self._wishes.sales)
-                for lane in lanes.values():
-                    group.create_task(self._serve(lane, waiting))
+        if self._wishes.sales is None:
+            works = [self._endless(lane) for lane in lanes.values()]
+        else:
+            waiting = self._queue(self._wishes.sales)
+            works = [self._serve(lane, waiting) for lane in lanes.values()]
+        if self._wishes.kill:
+            works.append(self._kill_in_the_middle())
+        serving = asyncio.create_task(_all(works))
+        watching = asyncio.create_task(self._rig.watch())
+        done, _ = await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        watching.cancel()
+        for task in done:
+            task.result()
 
     def _lane(self, fp: FpId) -> Lane:
         bay = next(point.bay for point in self._rig.plan.fuelling_points() if point.fp == fp)
@@ -111,16 +116,13 @@ class Show:
 
     async def _serve(self, lane: Lane, waiting: deque[Customer]) -> None:
         """Serve customers; those who pay by plate only queue where a camera sees them."""
-        while waiting:
-            mine = next(
-                (c for c in waiting if c.manner != "plate" or lane.camera is not None), None
-            )
-            if lane.camera is not None:
-                mine = next((c for c in waiting if c.manner == "plate"), mine)
-            if mine is None:
+        while True:
+            by_plate = [c for c in waiting if c.manner == "plate" and lane.camera is not None]
+            mine = by_plate + [c for c in waiting if c.manner != "plate"]
+            if not mine:
                 return
-            waiting.remove(mine)
-            await lane.serve(mine)
+            waiting.remove(mine[0])
+            await lane.serve(mine[0])
 
     async def _endless(self, lane: Lane) -> None:
         number = int(lane.fp)
@@ -177,6 +179,12 @@ class Show:
                 )  # fmt: skip
             await asyncio.sleep(0.1)
         raise RigFailed(f"the books did not reach headquarters within {DRAIN_S:.0f} s")
+
+
+async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
 
 
 def say(text: str) -> None:
