@@ -11,6 +11,7 @@ from typing import Final
 
 from drivers import registry
 from drivers.contract import DecodedFrame, SerialLine
+from drivers.transport.capture import CaptureEntry, parse_capture
 from drivers.transport.serial import SerialTransport
 from drivers.transport.tcp import TcpTransport
 from edge_agent.config.paths import StationPaths
@@ -130,6 +131,20 @@ async def _reads(transport: Transport, until: float | None) -> AsyncGenerator[by
     finally:
         if reading is not None:
             reading.cancel()
+
+
+def capture_line(heard: Heard) -> str:
+    """Return what was heard as a line of a capture, as the agent's own buses write them."""
+    return CaptureEntry(heard.at_ms, "in", heard.data).to_line()
+
+
+def read_capture(lines: Iterable[str]) -> list[Heard]:
+    """Read a capture, both directions in one order.
+
+    Raises:
+        MessageRefused: a line is no entry; `detail` names it by number.
+    """
+    return [Heard(entry.t_ms, entry.data) for entry in parse_capture(lines)]
 
 
 def joined(pieces: Iterable[Heard]) -> Iterator[Heard]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
-from edge_agent.cli.answers import as_object, number, text
 from edge_agent.cli.invocation import group, paths_of
 from edge_agent.cli.speech import Exit, answer_line, complain, say, talk
 from edge_agent.config.paths import StationPaths
 from edge_agent.model.canonical import Json
-from edge_agent.model.errors import BooksRefused, ConfigRefused, Problem, ProtocolError
+from edge_agent.model.errors import BooksRefused, ConfigRefused, MessageRefused, Problem
 
 if TYPE_CHECKING:
     from edge_agent.bootstrap.buses import Heard
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 
 CAPTURE_UNREADABLE = Problem(
     "capture_unreadable",
-    "录制文件有无法读取的行",
-    "a line of the recording cannot be read",
+    "录制文件无法读取",
+    "the file of the recording cannot be read",
 )
 CAPTURE_EXISTS = Problem(
     "output_exists",
@@ -138,20 +136,26 @@ def replay(
     ],
 ) -> None:
     """Print a JSON line for each frame of a recording, with its time."""
-    from edge_agent.bootstrap.buses import decode_frames, joined  # noqa: PLC0415
+    from edge_agent.bootstrap.buses import decode_frames, joined, read_capture  # noqa: PLC0415
 
-    for piece in joined(_pieces(recording)):
+    try:
+        with recording.open(encoding="ascii", errors="replace") as lines:
+            heard = read_capture(lines)
+    except OSError as error:
+        raise MessageRefused(CAPTURE_UNREADABLE, f"{recording}: {error.strerror}") from error
+    for piece in joined(heard):
         for frame in decode_frames(protocol, piece.data):
             answer_line({"t_ms": piece.at_ms, **frame})
 
 
 async def _record(heard: AsyncGenerator[Heard, None], file: TextIO) -> int:
     """Write what is heard until it ends or the file is full; return the bytes heard."""
+    from edge_agent.bootstrap.buses import capture_line  # noqa: PLC0415
+
     count = 0
     async with aclosing(heard) as pieces:
         async for piece in pieces:
-            line = {"t_ms": piece.at_ms, "dir": "line", "hex": piece.data.hex()}
-            file.write(json.dumps(line) + "\n")
+            file.write(capture_line(piece) + "\n")
             file.flush()
             count += len(piece.data)
             if file.tell() > MAX_CAPTURE_BYTES:
@@ -197,15 +201,3 @@ def _opened(
         f"no bus '{target}' is configured, only: {known}", f"没有总线 {target}，只有：{known}"
     )
     raise typer.BadParameter(told)
-
-
-def _pieces(recording: Path) -> Iterator[Heard]:
-    from edge_agent.bootstrap.buses import Heard  # noqa: PLC0415
-
-    with recording.open(encoding="ascii", errors="replace") as lines:
-        for count, line in enumerate(lines, 1):
-            try:
-                fields = as_object(json.loads(line))
-                yield Heard(number(fields, "t_ms"), bytes.fromhex(text(fields, "hex")))
-            except (ValueError, ProtocolError) as error:
-                raise ProtocolError(CAPTURE_UNREADABLE, f"{recording}: line {count}") from error

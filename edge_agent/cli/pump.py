@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
 from typing import Annotated, Final
 
 import typer
@@ -34,8 +34,8 @@ STATES: Final = {
     "suspended_fuelling": "暂停",
     "offline": "离线",
 }
-LARGEST: Final = 10**9
-"""Figures beyond it are typing errors; what a dispenser can preset the agent knows."""
+FIGURE: Final = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?")
+"""More digits are typing errors; what a dispenser can preset the agent knows."""
 
 LitresOption = Annotated[
     str | None,
@@ -202,15 +202,13 @@ def whole(typed: str, units: int, option: str) -> int:
     Raises:
         typer.BadParameter: it is no figure, not positive, or finer than a unit.
     """
-    try:
-        figure = Decimal(typed) * units
-        figure = figure if figure.is_finite() else Decimal(0)
-    except InvalidOperation:
-        figure = Decimal(0)
-    if not 0 < figure <= LARGEST or figure != figure.to_integral_value():
+    found = FIGURE.fullmatch(typed)
+    thousandths = int(found[1]) * 1000 + int((found[2] or "").ljust(3, "0")) if found else 0
+    figure, rest = divmod(thousandths * units, 1000)
+    if figure == 0 or rest:
         told = say(f"'{typed}' is no such figure", f"“{typed}”不是有效数值")
         raise typer.BadParameter(told, param_hint=option)
-    return int(figure)
+    return figure
 
 
 def _points(context: typer.Context) -> list[JsonObject]:
