@@ -78,7 +78,7 @@ def test_lists_of_faults(listed: str | None, meant: list[str] | None) -> None:
 
 
 def test_simulate_answers_with_the_seeds_own_head(edge_agent: CommandLine) -> None:
-    words = ("simulate", "--seed", "3", "--hours", "0.1", "--faults", "none", "--json")
+    words = ("simulate", "--seed", "3", "--hours", "0.02", "--faults", "none", "--json")
     first, second = edge_agent(*words), edge_agent(*words)
     assert first.code == 0
     assert first.json["ok"] is True
