@@ -113,6 +113,7 @@ class UplinkWindow:
         self._limits = limits
         self._furthest = acked
         self._credit = 0
+        self._met = False
         self._hello: str | None = None
         self._attempts = 0
         self._went_back_at: int | None = None
@@ -190,7 +191,10 @@ class UplinkWindow:
             return Refused("other_epoch")
         answer = self._hello is not None and ack.hello == self._hello
         if not answer and ack.up_to_seq > self._furthest:
-            return Refused("beyond_sent")
+            # Before HQ answered once, it is not known what an earlier start of the agent sent, and
+            # the broker may still bring acknowledgements of that. They move nothing.
+            earlier_life = not self._met and own_hash == ack.head_hash
+            return None if earlier_life else Refused("beyond_sent")
         if answer and ack.up_to_seq > self.head:
             return self._hq_is_ahead(ack, now_ms)
         if own_hash is None:
@@ -216,6 +220,7 @@ class UplinkWindow:
 
     def _start_streaming(self, ack: Ack, now_ms: int) -> None:
         self._hello = None
+        self._met = True
         self.forked = False
         self.phase = Phase.STREAMING
         self._credit = ack.credit

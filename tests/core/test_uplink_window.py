@@ -132,8 +132,17 @@ def test_the_answer_to_an_earlier_birth_is_not_taken_for_the_latest() -> None:
     window.on_hello_sent("h1", 0, 0.5)
     window.on_connect(10)
     window.on_hello_sent("h2", 10, 0.5)
-    assert window.on_ack(ack(5, hello="h1"), hash_of(5), 11) == Refused("beyond_sent")
-    assert window.phase is Phase.GREETING
+    assert window.on_ack(ack(5, hello="h1"), hash_of(5), 11) is None
+    assert (window.phase, window.acked) == (Phase.GREETING, 0)
+
+
+def test_an_ack_for_an_earlier_start_of_the_agent_moves_nothing_and_alarms_nobody() -> None:
+    window = UplinkWindow(epoch=EPOCH, acked=2, head=9, limits=LIMITS)
+    window.on_connect(0)
+    assert window.on_ack(ack(6), hash_of(6), 1) is None
+    assert window.on_ack(ack(6), hash_of(6, "else"), 1) == Refused("beyond_sent")
+    assert window.on_ack(ack(10), None, 1) == Refused("beyond_sent")
+    assert window.acked == 2
 
 
 def test_a_birth_answer_beyond_our_ledger_is_a_fork() -> None:
