@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 
 from drivers import registry
 from drivers.contract import SerialLine
+from drivers.framing.crc import crc16_modbus
 from drivers.modbus import DRIVER
+from drivers.modbus.codec import Framing, encode_frame
+from drivers.modbus.pdu import Function, Pdu, ReadReply, WriteReply, WriteRequest, WriteSingle
 from edge_agent.model.canonical import Json
 from edge_agent.model.dispenser import (
     Authorise,
@@ -20,11 +24,14 @@ from edge_agent.model.dispenser import (
     CommandFailed,
     DispenserCommand,
     FuellingEnded,
+    LinkChanged,
     Preset,
     ReadTotals,
     ReadTransaction,
+    Resume,
     SetPrices,
     Stop,
+    Suspend,
     TotalsRead,
 )
 from edge_agent.model.errors import ConfigRefused
@@ -133,6 +140,76 @@ def test_recording_names_every_field() -> None:
         registry.decode_frames("modbus-ascii", request)
 
 
+def test_recording_of_a_conversation() -> None:
+    pdus: list[Pdu] = [
+        ReadReply(Function.READ_INPUT, (1, 2)),
+        WriteSingle(4, 785),
+        WriteRequest(1, (2, 0, 20_000)),
+        WriteReply(1, 3),
+    ]
+    raw = b"".join(encode_frame(Framing.RTU, 9, 0, pdu) for pdu in pdus)
+    frames = registry.decode_frames("modbus", raw)
+    assert [frame.fields.get("message") for frame in frames] == [
+        "read_reply",
+        "write_single",
+        "write_request",
+        "write_reply",
+    ]
+    assert frames[0].fields["registers"] == [1, 2]
+    assert frames[1].fields["value"] == 785
+    assert frames[2].fields["registers"] == [2, 0, 20_000]
+    assert frames[3].fields["count"] == 3
+
+
+def vendor_bench(folder: Path) -> Bench:
+    map_file = folder / "board.toml"
+    map_file.write_text(VENDOR, encoding="utf-8")
+    bench = Bench(nozzles=1, profile=str(map_file))
+    bench.connect()
+    bench.run(1_000)
+    bench.submit(SetPrices(FP, ((ONE, P92),)))
+    bench.run(2_000)
+    return bench
+
+
+def test_what_a_map_lacks_is_not_supported(tmp_path: Path) -> None:
+    bench = vendor_bench(tmp_path)
+    bench.submit(Clear(FP))
+    bench.submit(Authorise(FP, (ONE,)))
+    bench.run(1_000)
+    bench.submit(Suspend(FP))
+    bench.submit(Resume(FP))
+    bench.run(1_000)
+    reasons = [event.reason for event in bench.of(CommandFailed)]
+    assert reasons == ["not_supported", "not_supported"]
+
+
+def test_digits_that_are_no_bcd_are_faults_and_no_figures(tmp_path: Path) -> None:
+    bench = vendor_bench(tmp_path)
+    bench.garble = garbled_register(7, 0x0A00)  # the transaction number
+    bench.run(5_000)
+    assert {fault.reason for fault in bench.faults} == {"not_bcd"}
+    assert bench.of(LinkChanged)[-1] == LinkChanged(FP, online=False)
+    bench.garble = lambda reply: reply
+    bench.run(10_000)
+    bench.garble = garbled_register(3, 0xFFFF)
+    bench.submit(ReadTotals(FP, ONE))
+    bench.run(1_000)
+    assert bench.of(CommandFailed)[-1].reason == "not_bcd"
+
+
+def garbled_register(at: int, value: int) -> Callable[[bytes], bytes]:
+    """Return what puts a value into a read reply at a byte, with a right CRC."""
+
+    def garble(reply: bytes) -> bytes:
+        if reply[1] != Function.READ_HOLDING or len(reply) < at + 4:
+            return reply
+        body = reply[:at] + value.to_bytes(2) + reply[at + 2 : -2]
+        return body + crc16_modbus(body).to_bytes(2, "little")
+
+    return garble
+
+
 @pytest.mark.parametrize(
     ("preset", "volume", "amount"),
     [
@@ -144,13 +221,7 @@ def test_recording_names_every_field() -> None:
 def test_a_map_unlike_ours(
     tmp_path: Path, preset: Preset | None, volume: Volume, amount: Money
 ) -> None:
-    map_file = tmp_path / "board.toml"
-    map_file.write_text(VENDOR, encoding="utf-8")
-    bench = Bench(nozzles=1, profile=str(map_file))
-    bench.connect()
-    bench.run(1_000)
-    bench.submit(SetPrices(FP, ((ONE, P92),)))
-    bench.run(2_000)
+    bench = vendor_bench(tmp_path)
     for _ in range(2):
         bench.pump.lift(bench.now_ms, ONE)
         bench.run(1_000)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from drivers.modbus.codec import FrameDecoder, Framing, Listening
-from drivers.modbus.pdu import ExceptionCode, Function, ReadRequest, WriteRequest, WriteSingle
+from drivers.modbus.codec import FrameDecoder, Framing, Listening, encode_frame
+from drivers.modbus.pdu import (
+    ExceptionCode,
+    Function,
+    ReadReply,
+    ReadRequest,
+    WriteRequest,
+    WriteSingle,
+)
 from edge_agent.model.dispenser import (
     AlarmRaised,
     Authorise,
@@ -586,6 +594,53 @@ def test_noise_is_counted_and_never_stops_polling() -> None:
     bench.garble = lambda reply: reply
     bench.run(10_000)
     assert bench.of(LinkChanged)[-1] == LinkChanged(bench.fp, online=True)
+
+
+def showing(address: int, value: int) -> Callable[[bytes], bytes]:
+    """Return what makes every poll show `value` in one register."""
+
+    def alter(reply: bytes) -> bytes:
+        (frame,) = FrameDecoder(Framing.RTU, Listening.REPLIES).feed(reply)
+        pdu = getattr(frame, "pdu", None)
+        if not isinstance(pdu, ReadReply) or len(pdu.registers) != 19:
+            return reply
+        registers = (*pdu.registers[:address], value, *pdu.registers[address + 1 :])
+        return encode_frame(Framing.RTU, 1, 0, ReadReply(pdu.function, registers))
+
+    return alter
+
+
+def test_a_board_that_has_lost_its_pump_is_offline() -> None:
+    bench = Bench().ready()
+    bench.garble = showing(0, 0)
+    bench.submit(ReadTotals(bench.fp, ONE))
+    bench.submit(ReadTransaction(bench.fp))
+    bench.run(3_000)
+    assert bench.of(LinkChanged) == [LinkChanged(bench.fp, online=False)]
+    assert [event.reason for event in bench.of(CommandFailed)] == ["offline"]
+    bench.garble = lambda reply: reply
+    bench.run(1_000)
+    assert bench.of(LinkChanged)[-1] == LinkChanged(bench.fp, online=True)
+
+
+def test_a_point_in_a_state_that_the_map_does_not_know_is_not_authorised() -> None:
+    bench = Bench().ready()
+    bench.garble = showing(0, 77)
+    bench.run(1_000)
+    bench.submit(AUTHORISE)
+    bench.run(1_000)
+    assert AlarmRaised(bench.fp, "unknown_state") in bench.events
+    assert [event.reason for event in bench.of(CommandFailed)] == ["not_idle"]
+
+
+def test_an_acknowledgement_of_long_work_counts_as_one() -> None:
+    bench = Bench().ready()
+    bench.submit(Clear(bench.fp))
+    bench.run(1_000)
+    bench.wrong.refuse.append(ExceptionCode.ACKNOWLEDGE)  # to the nozzles; the rest is obeyed
+    bench.submit(AUTHORISE)
+    bench.run(3_000)
+    assert bench.of(CommandFailed)[-1].reason == "exception_03"  # the pump heard of no nozzle
 
 
 def test_power_cut_in_a_fuelling() -> None:

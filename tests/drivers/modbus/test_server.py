@@ -60,7 +60,7 @@ class NoChance:
 class Site:
     """A running bus: the agent's runner on one side, pymodbus's server on the other."""
 
-    def __init__(self, framing: Framing) -> None:
+    def __init__(self, framing: Framing, *, timeout_ms: int = 3_000) -> None:
         self.clock = RealClock()
         self.plan = plan_of(
             framing=framing.value,
@@ -69,6 +69,7 @@ class Site:
             verify_poll_ms=10,
             gap_ms=2,
             probe_ms=200,
+            response_timeout_ms=timeout_ms,
         )
         self.pump = SimulatedPump([ONE, TWO], flow_ml_per_s=100_000)
         images = DRIVER.build_images(self.plan, {FP: self.pump})
@@ -168,13 +169,15 @@ async def test_refusals_come_through_pymodbus(site: Site) -> None:
     await site.until(lambda: "exception_02" in site.faults)
 
 
-async def test_a_unit_that_falls_silent_and_comes_back(site: Site) -> None:
-    await site.online()
-    site.server.misbehaviour.absent.add(1)
-    await site.until(lambda: LinkChanged(FP, online=False) in site.events)
-    site.server.misbehaviour.absent.clear()
-    site.events.clear()
-    await site.online()
+@pytest.mark.parametrize("framing", list(Framing))
+async def test_a_unit_that_falls_silent_and_comes_back(framing: Framing) -> None:
+    async with Site(framing, timeout_ms=60).running() as site:
+        await site.online()
+        site.server.misbehaviour.absent.add(1)
+        await site.until(lambda: LinkChanged(FP, online=False) in site.events)
+        site.server.misbehaviour.absent.clear()
+        site.events.clear()
+        await site.online()
 
 
 async def test_a_server_that_stops_takes_the_link_with_it(site: Site) -> None:
