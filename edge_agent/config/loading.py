@@ -116,7 +116,8 @@ def _lines(name: str, error: ValidationError) -> Iterator[str]:
         said = _sentence(found["type"], found["msg"])
         if found["type"] == "extra_forbidden":
             said += nearest(str(key), place.keys())
-        yield f"{name}: {place.table()}key '{key}': {said}"
+        shown = str(key) if str(key).isprintable() else ascii(key)[1:-1]
+        yield f"{name}: {place.table()}key '{shown}': {said}"
 
 
 def _sentence(kind: str, message: str) -> str:
