@@ -58,6 +58,11 @@ class Job:
         self.step: Tell | Poll | None = None
         self.due_ms = 0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the procedure has named a step."""
+        return self.step is not None
+
 
 class Point:
     """One address with its fuelling point."""
@@ -273,7 +278,7 @@ class Point:
     def _schedule(self, now_ms: int) -> None:
         """Start what has become due, and say when this address wants its next turn."""
         self._enqueue_own(now_ms)
-        while self._jobs and self._jobs[0].step is None:
+        while self._jobs and not self._jobs[0].has_begun:
             self._advance(now_ms, self._jobs[0])
             self._enqueue_own(now_ms)
         if self._link.is_waiting:
@@ -291,8 +296,10 @@ class Point:
             if "bring_up" not in kinds:
                 self._jobs.append(Job("bring_up", procedures.bring_up(side), None))
         if side.must_settle and "settle" not in kinds:
-            behind_urgent = bool(self._jobs) and self._jobs[0].is_urgent
-            self._jobs.insert(int(behind_urgent), Job("settle", procedures.settle(side), None))
+            # Only what is urgent and under way goes first: an authorisation that has not begun
+            # would clear the figures.
+            is_behind = bool(self._jobs) and self._jobs[0].is_urgent and self._jobs[0].has_begun
+            self._jobs.insert(int(is_behind), Job("settle", procedures.settle(side), None))
         if side.watch.is_in_doubt and not kinds & {"confirm", "authorise", "stop"}:
             self._jobs.appendleft(Job("confirm", procedures.confirm_nozzle(side), None))
         self._watch_figures(now_ms)

@@ -18,6 +18,7 @@ from edge_agent.model.dispenser import (
     CommandDone,
     CommandFailed,
     DispenserCommand,
+    DispenserStatus,
     FuellingEnded,
     LinkChanged,
     NozzleChanged,
@@ -196,6 +197,42 @@ def test_stop_in_the_middle_of_an_authorisation() -> None:
         bench.pump.squeeze(bench.now_ms)
         bench.run(2_000)
         assert bench.pump.volume_ml == 0
+
+
+def test_an_authorisation_behind_a_stop_does_not_clear_the_fuelling_unread() -> None:
+    bench = Bench().ready()
+    bench.lift()
+    bench.do(Authorise(FP, (ONE,)))
+    bench.pump.squeeze(bench.now_ms)
+    bench.run(3_000)
+    bench.submit(Stop(FP))
+    bench.submit(Authorise(FP, (ONE,)))
+    bench.run(5_000)
+    told = [(event.volume.ml, event.amount.fen) for event in bench.of(FuellingEnded)]
+    assert told == [(each.volume.ml, each.amount.fen) for each in bench.deliveries]
+    assert told[0][0] > 0
+
+
+def test_an_authorise_lost_with_the_link_still_tells_its_fuelling() -> None:
+    """The pump took AUTHORIZE, the answer never came, the customer fuelled meanwhile."""
+    bench = Bench().ready()
+    bench.lift()
+
+    def is_released() -> bool:
+        return bench.pump.status is DispenserStatus.AUTHORISED
+
+    bench.back = lambda data: b"" if is_released() else data
+    bench.submit(Authorise(FP, (ONE,)))
+    bench.run_until(is_released)
+    bench.run(20)
+    bench.back = lambda data: data
+    bench.disconnect()
+    bench.pump.squeeze(bench.now_ms, 4_000)
+    bench.now_ms += 60_000
+    bench.pump.hang(bench.now_ms)
+    bench.connect()
+    bench.run(5_000)
+    assert [event.volume for event in bench.of(FuellingEnded)] == [Volume(4_000)]
 
 
 def test_final_figures_come_before_totals_asked_for_at_the_end() -> None:
