@@ -166,24 +166,17 @@ class PointOfSale:
         _require_key(idempotency_key)
         async with self._lock(fuelling):
             earlier = self._books.sale_by_key(idempotency_key)
-            if earlier is not None:
-                return _same_again(earlier, idempotency_key, fuelling, member, tenders)
-            completed = self._payable(fuelling)
-            buyer = self._member(completed, member)
-            identity = self._identity(idempotency_key, operator)
-            bodies = settlement.settle(
-                completed, self._quote(completed, buyer), tenders, self._account(buyer), identity
-            )
-            try:
-                await self._books.append(bodies)
-            except SaleRefused:
-                # A press whose caller went away in the middle may have come to the books first.
-                earlier = self._books.sale_by_key(idempotency_key)
-                if earlier is None:
-                    raise
-                return _same_again(earlier, idempotency_key, fuelling, member, tenders)
-            self._policies.forget(fuelling)
-            return self._sale(SaleId(identity.sale_id))
+            if earlier is None:
+                try:
+                    sale = await self._settle(fuelling, tenders, member, idempotency_key, operator)
+                except SaleRefused:
+                    # A press whose caller went away half-way may have come to the books since.
+                    earlier = self._books.sale_by_key(idempotency_key)
+                    if earlier is None:
+                        raise
+                else:
+                    return sale
+            return _same_again(earlier, idempotency_key, fuelling, member, tenders)
 
     async def settle_prepaid(self, fuelling: FuellingId) -> SettledSale:
         """Settle a prepaid fuelling from its prepayment; an under-run becomes change.
@@ -237,8 +230,6 @@ class PointOfSale:
             found = self._sale(sale)
             if _refunded_by(found, idempotency_key):
                 return _same_refund(found, reason)
-            if self._books.sale_by_key(idempotency_key) is not None:
-                raise SaleRefused(KEY_CONFLICT)
             bodies = settlement.refund(
                 found,
                 refund_id=self._new_id(),
@@ -276,6 +267,23 @@ class PointOfSale:
         return render(found, facts, reprint=reprint)
 
     # --- parts ------------------------------------------------------------------------------
+
+    async def _settle(
+        self,
+        fuelling: FuellingId,
+        tenders: Sequence[TenderOffer],
+        member: MemberRef | None,
+        idempotency_key: str,
+        operator: str,
+    ) -> SettledSale:
+        completed = self._payable(fuelling)
+        buyer = self._member(completed, member)
+        quoted, account = self._quote(completed, buyer), self._account(buyer)
+        identity = self._identity(idempotency_key, operator)
+        bodies = settlement.settle(completed, quoted, tenders, account, identity)
+        await self._books.append(bodies)
+        self._policies.forget(fuelling)
+        return self._sale(SaleId(identity.sale_id))
 
     def _quote(self, completed: FuellingCompleted, member: Member | None) -> QuoteBody:
         request = QuoteRequest(

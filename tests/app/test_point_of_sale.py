@@ -390,6 +390,30 @@ async def test_a_press_that_loses_the_race_to_the_books_finds_the_sale(station: 
     assert station.books.sums().sales == 1
 
 
+async def test_while_it_is_being_paid_a_fuelling_is_locked(station: Station) -> None:
+    """Later presses wait for the first instead of racing it to the books."""
+    fuelling = await station.deliver()
+
+    class CountingBooks:
+        def __init__(self, books: LedgerBooks) -> None:
+            self.books = books
+            self.appends = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.books, name)
+
+        async def append(self, bodies: Sequence[RecordBody]) -> tuple[LedgerRecord, ...]:
+            self.appends += 1
+            return await self.books.append(bodies)
+
+    counting: Any = CountingBooks(station.books)
+    till = station.open_till(counting)
+    presses = [station.settle(fuelling, key=f"key-{n % 2}", pos=till) for n in range(6)]
+    results = await asyncio.gather(*presses, return_exceptions=True)
+    assert sum(isinstance(result, SettledSale) for result in results) == 3
+    assert counting.appends == 1
+
+
 async def test_one_account_is_never_overspent_by_two_fuellings_at_once(station: Station) -> None:
     fuellings = [await station.deliver(40_000), await station.deliver(40_000)]
     wishes = [station.settle(fuelling, STORED, by="gold", key=fuelling) for fuelling in fuellings]
@@ -512,6 +536,19 @@ def _bodies(station: Station) -> list[RecordBody]:
     ]
 
 
+async def test_a_refund_that_loses_the_race_to_the_books_is_the_same_refund(
+    station: Station,
+) -> None:
+    sale = await station.settle(await station.deliver())
+    tills = [station.pos, station.open_till(seed=5)]
+    presses = [
+        till.refund(SaleId(sale.settled.sale_id), reason="x", idempotency_key="k", operator="lead")
+        for till in tills
+    ]
+    one, other = await asyncio.gather(*presses)
+    assert one == other
+
+
 async def test_a_refund_with_another_reason_is_another_wish(station: Station) -> None:
     sale = await station.settle(await station.deliver())
     await station.refund(sale)
@@ -573,3 +610,4 @@ async def test_receipt_numbers_are_the_day_and_eight_unmistakable_characters(
         day, digits = number.split("-")
         assert (day, len(digits)) == ("261103", 8)
         assert not set(digits) & set("ILOU")
+        assert len(set(digits)) > 2

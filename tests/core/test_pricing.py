@@ -61,6 +61,14 @@ def test_a_window_may_run_past_midnight(time: str, inside: bool) -> None:
     assert (refusal(night, asked(at(f"2026-11-03T{time}+08:00"))) is None) == inside
 
 
+@pytest.mark.parametrize(
+    ("time", "inside"), [("12:00:00", True), ("12:59:59", True), ("13:00:00", False)]
+)
+def test_a_window_ends_before_its_end(time: str, inside: bool) -> None:
+    noon = Conditions(hours=(Hours(start="12:00", end="13:00"),))
+    assert (refusal(noon, asked(at(f"2026-11-03T{time}+08:00"))) is None) == inside
+
+
 def test_the_last_minute_of_the_day_belongs_to_24_00() -> None:
     evening = Conditions(hours=(Hours(start="18:00", end="24:00"),))
     assert refusal(evening, asked(at("2026-11-03T23:59:59+08:00"))) is None

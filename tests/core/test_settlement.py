@@ -176,6 +176,14 @@ def test_what_does_not_add_up_is_refused(offers: list[TenderOffer], code: str) -
     assert refusal(10_000, offers, holds=account(10_000, 1000)) == code
 
 
+def test_a_smaller_note_for_the_same_sale_is_another_wish() -> None:
+    sale = sold(settle(fuelling(18_300), quoted(18_300), [cash(20_000)], None, IDENTITY))
+    record = SettledSale(1, 1, sale, fuelling(18_300), None)
+    assert paid_as(record, [cash(20_000)])
+    assert not paid_as(record, [cash(18_300)])
+    assert not paid_as(record, [cash(18_299)])
+
+
 def test_stored_value_needs_an_account() -> None:
     assert refusal(10_000, [STORED]) == "stored_value_no_account"
 
