@@ -96,6 +96,25 @@ def test_tcp_tells_replies_apart_by_number() -> None:
     assert bus.on_bytes(170, good)[0] == REPLY
 
 
+@pytest.mark.parametrize("framing", list(Framing))
+def test_a_reply_that_came_before_is_taken_again_but_not_a_stale_or_changed_one(
+    framing: Framing,
+) -> None:
+    bus = link(framing, Echo.ABSENT)
+    for transaction in (1, 2, 3):
+        bus.ask(0, 1, READ)
+        same = encode_frame(framing, 1, transaction, REPLY)
+        assert bus.on_bytes(10, same) == (REPLY, [])
+    bus.ask(20, 1, READ)
+    if framing is Framing.TCP:
+        stale = encode_frame(framing, 1, 3, REPLY)
+        assert bus.on_bytes(30, stale)[0] is None
+    changed = ReadReply(Function.READ_INPUT, (1, 3))
+    assert bus.on_bytes(30, encode_frame(framing, 1, 4, changed)) == (changed, [])
+    bus.ask(40, 2, READ)
+    assert bus.on_bytes(50, encode_frame(framing, 1, 5, changed))[0] is None
+
+
 def test_a_reply_behind_a_false_start_is_found_at_the_next_silence() -> None:
     bus = link(echo=Echo.ABSENT)
     bus.ask(0, 1, READ)
