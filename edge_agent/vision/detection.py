@@ -30,12 +30,8 @@ _SIZE_VARIANCE: Final = 0.2
 _OVERLAP: Final = 0.4
 _MEAN: Final = (104.0, 117.0, 123.0)  # blue green red, as the network was trained
 _OUTPUTS: Final = ("loc", "conf", "landms")
-_CORNER_ORDER: Final = [
-    2,
-    3,
-    0,
-    1,
-]  # the network says bottom right, bottom left, top left, top right
+_CORNER_ORDER: Final = [2, 3, 0, 1]
+"""The network begins at the bottom right; we begin at the top left. Both go round clockwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from edge_agent.vision.wire import CameraState, SightingMessage, WatchedCamera, 
 
 PLATE = parse_plate("云A8D216")
 WAIT_S = 60.0
-QUICK = Patience(start_ms=20_000, silence_ms=400, stop_ms=500, pause_ms=10, long_pause_ms=60_000)
+QUICK = Patience(start_ms=600_000, silence_ms=400, stop_ms=500, pause_ms=10, long_pause_ms=60_000)
 
 
 class StationClock:

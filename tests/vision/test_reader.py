@@ -5,10 +5,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
-from edge_agent.model.plates import PlateColour, PlateKind, parse_plate
+from edge_agent.model.plates import PlateColour, PlateKind, PlateRead, parse_plate
+from edge_agent.vision.decoding import LogProbabilities
 from edge_agent.vision.drawing import draw_car, draw_plate
+from edge_agent.vision.picture import Image
 from edge_agent.vision.reader import PlateReader, read_images
+from tests.vision.test_decoding import columns_of, spoken
 
 PLATE = parse_plate("云A8D216")
 
@@ -44,6 +48,50 @@ def test_a_plate_cut_out_is_read_without_detection(reader: PlateReader) -> None:
     )  # fmt: skip
     assert read.box == (0, 0, 140, 45)
     assert PLATE.text not in repr(read)
+
+
+class Stub:
+    """A reader that sees the same text in every picture."""
+
+    margin = (0.0, 0.0)
+
+    def __init__(self, text: str, certainty: float = 0.99) -> None:
+        self._columns = columns_of(spoken(text), certainty)
+
+    def columns(self, straight: Image) -> LogProbabilities:
+        assert straight.size
+        return self._columns
+
+
+def judged(reader: PlateReader, colour: PlateColour, *stubs: Stub) -> PlateRead:
+    """What is made of a drawn plate of this ground when the stubs read it."""
+    crop = cv2.resize(draw_plate(parse_plate("云A12345", colour)), (140, 45))
+    stubbed = PlateReader(reader._detector, stubs)
+    (read,) = stubbed.read(np.asarray(crop, np.uint8))
+    return read
+
+
+@pytest.mark.parametrize(
+    ("texts", "certainty", "colour", "confirmed"),
+    [
+        (("云A12345", "云A12345"), 0.99, PlateColour.BLUE, True),
+        (("云A12345", "云A12346"), 0.99, PlateColour.BLUE, False),
+        (("云A12345", "云A123"), 0.99, PlateColour.BLUE, False),
+        (("云A12345", "云A12345"), 0.7, PlateColour.BLUE, False),
+        (("云A12345", "云A12345"), 0.99, PlateColour.GREEN, False),
+        (("云AD12345", "云AD12345"), 0.99, PlateColour.GREEN, True),
+    ],
+)
+def test_only_clear_agreement_on_a_fitting_ground_is_confirmed(
+    reader: PlateReader,
+    texts: tuple[str, str],
+    certainty: float,
+    colour: PlateColour,
+    *,
+    confirmed: bool,
+) -> None:
+    read = judged(reader, colour, *(Stub(text, certainty) for text in texts))
+    assert (read.text, read.colour, read.confirmed) == (texts[0], colour, confirmed)
 
 
 def test_noise_is_no_plate(reader: PlateReader) -> None:
