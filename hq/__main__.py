@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import logging
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except EdgeAgentError as error:
-        print(f"{error} / {error.problem.text_zh}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{error} / {error.problem.text_zh}\n")
     except (OSError, ValidationError) as error:
-        print(str(error), file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{error}\n")
     return FAILED
 
 
@@ -89,9 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("serve", _serve, "take in what stations send, and publish").add_argument(
-        "--broker", required=True, metavar="HOST:PORT"
-    )
+    serve = add("serve", _serve, "take in what stations send, and publish")
+    serve.add_argument("--broker", required=True, metavar="HOST:PORT")
+    for name, text in (("ca", "CA of the broker"), ("certificate", "our own"), ("key", "its key")):
+        serve.add_argument(f"--{name}", type=Path, help=f"{text}; needed off loopback")
     provision = add("provision", _provision, "write the keys that a station needs")
     provision.add_argument("--out", type=Path, required=True)
     add("import", _import, "enrol members and publish price sets from a JSON file").add_argument(
@@ -113,10 +116,14 @@ _Parser = argparse.ArgumentParser
 def _serve(options: argparse.Namespace) -> int:
     host, _, port = options.broker.rpartition(":")
     if not host or not port.isdecimal():
-        print("--broker needs HOST:PORT", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("--broker needs HOST:PORT\n")
+        return USAGE
+    files = (options.ca, options.certificate, options.key)
+    if not all(files) and (any(files) or not _is_loopback(host)):
+        sys.stderr.write("a broker off loopback needs --ca, --certificate and --key\n")
         return USAGE
     options.root.mkdir(parents=True, exist_ok=True)
-    service = Service(options.root, host, int(port))
+    service = Service(options.root, host, int(port), _tls(*files) if all(files) else None)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         service.stop()
@@ -125,6 +132,21 @@ def _serve(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGINT, stop)
     service.run()
     return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cafile=ca)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 def _provision(options: argparse.Namespace) -> int:
@@ -182,7 +204,7 @@ def _open(options: argparse.Namespace) -> Headquarters:
 
 def _answer(options: argparse.Namespace, answer: dict[str, Json]) -> int:
     indent = None if options.json else 1
-    print(json.dumps(answer, ensure_ascii=False, indent=indent))  # noqa: T201
+    sys.stdout.write(f"{json.dumps(answer, ensure_ascii=False, indent=indent)}\n")
     return 0
 
 

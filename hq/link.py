@@ -7,6 +7,7 @@ broker, which by Receive Maximum sends no more than we acknowledge: no queue of 
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections import deque
 from typing import Any
@@ -33,9 +34,10 @@ class HqLink:
     """Publishes and receives; reconnects by itself. The session is clean, since whatever
     headquarters itself did not acknowledge is sent again by the stations."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._host = host
         self._port = port
+        self._tls = tls
         self._client: paho.Client | None = None
         self._arrived: deque[paho.MQTTMessage] = deque()
         self._retry_at = 0.0
@@ -107,6 +109,8 @@ class HqLink:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.max_queued_messages = 2000
         client.max_inflight_messages = 100
         client.on_socket_open = _without_delay

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import ssl
 import threading
 import time
 from pathlib import Path
@@ -33,10 +34,10 @@ IDLE_S = 0.1
 class Service:
     """Runs in the calling thread until `stop` is called from another, or from a signal handler."""
 
-    def __init__(self, root: Path, host: str, port: int) -> None:
+    def __init__(self, root: Path, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._books = HqBooks(root / DATABASE)
         self._headquarters = Headquarters(self._books, HqKeys.open(root / KEYS))
-        self._link = HqLink(host, port)
+        self._link = HqLink(host, port, tls)
         self._stopping = threading.Event()
         self._publish_at = 0.0
 

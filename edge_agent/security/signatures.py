@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_agent.model.canonical import sha256_hex
 from edge_agent.model.errors import ConfigRefused, Problem
@@ -20,19 +20,6 @@ MAX_TRUSTED_KEYS = 16
 def key_id_of(public: bytes) -> str:
     """Return the name of a public key: the first 16 digits of its SHA-256."""
     return sha256_hex(public)[:16]
-
-
-class Signer:
-    """Signs with one private key."""
-
-    def __init__(self, private: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(private)
-        self.public = self._key.public_key().public_bytes_raw()
-        self.key_id = key_id_of(self.public)
-
-    def sign(self, content: bytes) -> bytes:
-        """Return the 64-byte signature of the content."""
-        return self._key.sign(content)
 
 
 class TrustedKeys:

@@ -75,6 +75,7 @@ class Connection:
         self._socket: SocketLike | None = None
         self._fd = -1
         self._keepalive: asyncio.TimerHandle | None = None
+        self._tls = None if settings.tls is None else settings.tls.context()
         self._client = self._build(will)
 
     async def open(self) -> None:
@@ -97,6 +98,8 @@ class Connection:
                 properties=properties,
             )
         except (OSError, ValueError) as error:
+            if self._tls is not None:
+                self._tls.close_last()
             raise link_lost(str(error)) from error
         self._attach()
         try:
@@ -197,8 +200,8 @@ class Connection:
         client.max_queued_messages = MAX_IN_FLIGHT
         properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
         client.will_set(will[0], will[1], qos=1, properties=properties)
-        if self._settings.tls is not None:
-            client.tls_set_context(self._settings.tls.context())
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_socket_open = _without_delay
         # With this callback set, paho leaves all writing to whoever drives it: `_write`.
         client.on_socket_register_write = _nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,37 @@ from edge_agent.model.errors import ConfigRefused, Problem
 
 RECEIVE_MAXIMUM = 20
 """Downlinks that the broker may have under way to us, hence also the bound of our queue."""
+
+
+class TlsContext(ssl.SSLContext):
+    """A context that can close its last socket: paho drops one whose handshake failed, open."""
+
+    _last: ssl.SSLSocket | None = None
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        """See `ssl.SSLContext.wrap_socket`."""
+        self._last = super().wrap_socket(
+            sock,
+            server_side,
+            do_handshake_on_connect,
+            suppress_ragged_eofs,
+            server_hostname,
+            session,
+        )
+        return self._last
+
+    def close_last(self) -> None:
+        """Close the last socket that was wrapped."""
+        if self._last is not None:
+            self._last.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +56,13 @@ class TlsSettings:
     certificate_file: Path
     key_file: Path
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> TlsContext:
         """Return a context that trusts this CA alone, checks the name, and speaks TLS 1.2 or later.
 
         Raises:
             ConfigRefused: a file is missing or is no certificate or key.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_verify_locations(cafile=self.ca_file)

@@ -62,7 +62,7 @@ class LocalBroker:
             LinkLost: it did not come up; `detail` says what it said.
         """
         self.kind = prefer if prefer == "wheel" or mosquitto_path() else "wheel"
-        self.port = port or _free_port()
+        self.port = port or free_port()
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="broker-")
         log_path = Path(self._folder.name, "broker.log")
@@ -71,7 +71,7 @@ class LocalBroker:
                 self._command(Path(self._folder.name), keeps=keeps), stdout=log, stderr=log
             )
         deadline = time.monotonic() + _START_S
-        while not _takes_connections(self.port):
+        while not takes_connections(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = log_path.read_text(errors="replace")[-500:]
                 self.stop()
@@ -123,13 +123,15 @@ def mosquitto_path() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on loopback that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _takes_connections(port: int) -> bool:
+def takes_connections(port: int) -> bool:
+    """Whether somebody listens on this port of loopback."""
     with socket.socket() as probe:
         probe.settimeout(0.2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
