@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -433,11 +434,19 @@ async def test_appends_asked_for_together_are_all_written(
 
 
 async def test_append_ends_even_when_its_caller_gives_up(store: StationStore, bodies: Any) -> None:
+    slow = threading.Event()
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        slow.wait(timeout=30)
+
+    holding = asyncio.create_task(store.writer.submit(hold))
     task = asyncio.create_task(store.books.append([bodies.completed("F1")]))
     await asyncio.sleep(0)
-    task.cancel()
+    task.cancel()  # while it waits behind a disk that takes its time
     with pytest.raises(asyncio.CancelledError):
         await task
+    slow.set()
+    await holding
     await store.books.append([bodies.completed("F2")])
     assert [unpaid.completed.fuelling_id for unpaid in store.books.unpaid()] == ["F1", "F2"]
 
