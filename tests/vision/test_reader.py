@@ -11,7 +11,8 @@ from edge_agent.model.plates import PlateColour, PlateKind, PlateRead, parse_pla
 from edge_agent.vision.decoding import LogProbabilities
 from edge_agent.vision.drawing import draw_car, draw_plate
 from edge_agent.vision.picture import Image
-from edge_agent.vision.reader import PlateReader, read_images
+from edge_agent.vision.reader import CONFIRMED_CONFIDENCE, PlateReader, read_images
+from tests.vision.test_agreement import doubtful
 from tests.vision.test_decoding import columns_of, spoken
 
 PLATE = parse_plate("云A8D216")
@@ -92,6 +93,16 @@ def test_only_clear_agreement_on_a_fitting_ground_is_confirmed(
 ) -> None:
     read = judged(reader, colour, *(Stub(text, certainty) for text in texts))
     assert (read.text, read.colour, read.confirmed) == (texts[0], colour, confirmed)
+
+
+def test_a_reader_that_would_rather_say_something_else_prevents_confirmation(
+    reader: PlateReader,
+) -> None:
+    sure, unsure = Stub("云A12345", 0.999), Stub("云A12345")
+    unsure._columns = doubtful("云A12345", 6, "6", 0.52)
+    read = judged(reader, PlateColour.BLUE, sure, unsure)
+    assert (read.text, read.confirmed) == ("云A12345", False)
+    assert read.confidence > CONFIRMED_CONFIDENCE
 
 
 def test_noise_is_no_plate(reader: PlateReader) -> None:
