@@ -8,9 +8,11 @@ from edge_agent.vision.decoding import ALPHABET, LogProbabilities, normalise_col
 from tests.vision.test_decoding import columns_of, spoken
 
 
-def doubtful(text: str, place: int, instead: str, share: float) -> LogProbabilities:
+def doubtful(
+    text: str, place: int, instead: str, share: float, certainty: float = 0.9
+) -> LogProbabilities:
     """Columns of a text, where `instead` takes a share of one symbol."""
-    columns = np.exp(columns_of(spoken(text)))
+    columns = np.exp(columns_of(spoken(text), certainty))
     row = columns[2 * place]
     row[1 + ALPHABET.index(instead)] = share
     row[1 + ALPHABET.index(text[place])] = 1 - share

@@ -99,7 +99,7 @@ def test_a_reader_that_would_rather_say_something_else_prevents_confirmation(
     reader: PlateReader,
 ) -> None:
     sure, unsure = Stub("云A12345", 0.999), Stub("云A12345")
-    unsure._columns = doubtful("云A12345", 6, "6", 0.52)
+    unsure._columns = doubtful("云A12345", 6, "6", 0.52, certainty=0.99)
     read = judged(reader, PlateColour.BLUE, sure, unsure)
     assert (read.text, read.confirmed) == ("云A12345", False)
     assert read.confidence > CONFIRMED_CONFIDENCE
