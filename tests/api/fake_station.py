@@ -96,6 +96,7 @@ class FakeStation:
         self.sold: dict[str, SettledSale] = {}
         self.by_key: dict[str, SettledSale] = {}
         self.hang_settle: asyncio.Event | None = None
+        self.lose_answer = False
         self.forecourt = self.pos = self.sync = self.books = self
 
     # --- the facade ---------------------------------------------------------------------------
@@ -168,10 +169,10 @@ class FakeStation:
             fp, state=FpState.IDLE, lifted=None, volume_ml=volume_ml, amount_fen=done.amount_fen,
             fuelling_id=None, preset_amount_fen=None, preset_volume_ml=None,
         )  # fmt: skip
-        self._show_unpaid()
+        self.show_unpaid()
         return fuelling
 
-    def _show_unpaid(self) -> None:
+    def show_unpaid(self) -> None:
         unpaid = tuple(_unpaid_view(done) for done in self.waiting.values())
         counts = {point.fp: 0 for point in self._view.fuelling_points}
         for one in unpaid:
@@ -292,7 +293,10 @@ class FakeStation:
         )  # fmt: skip
         del self.waiting[fuelling]
         self.sold[sale.settled.sale_id] = self.by_key[idempotency_key] = sale
-        self._show_unpaid()
+        self.show_unpaid()
+        if self.lose_answer:
+            self.lose_answer = False
+            raise ZeroDivisionError
         return sale
 
     def _paid(

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Route, expect
 
-from tests.api.chromium import CHROMIUM, FLAGS
+from tests.api.chromium import Screen, chromium, screen_of
 from tests.api.live_station import LiveStation, live_station
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 expect.set_options(timeout=15_000)
-
-
-@dataclass
-class Screen:
-    """A page, everything it asked for and complained about, and how often it was touched."""
-
-    page: Page
-    asked: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-    touches: int = 0
-
-    async def touch(self, what: str | Locator) -> None:
-        target = self.page.locator(what) if isinstance(what, str) else what
-        await target.click()
-        self.touches += 1
-
-    def card(self, fp: int) -> Locator:
-        return self.page.locator(f'[data-fp="{fp}"]')
-
-    def action(self, fp: int) -> Locator:
-        return self.card(fp).locator(".act")
-
-    async def state_becomes(self, fp: int, state: str) -> None:
-        await expect(self.card(fp)).to_have_attribute("data-state", state)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,25 +27,25 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveSt
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        await chromium.close()
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def opened(live: LiveStation, browser: Browser) -> AsyncIterator[Screen]:
+    async with screen_of(browser, live.enrolment_link()) as shown:
+        await expect(shown.page.locator(".card")).to_have_count(4)
+        yield shown
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def screen(live: LiveStation, browser: Browser) -> AsyncIterator[Screen]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 800})
-    shown = Screen(await context.new_page())
-    shown.page.on("request", lambda request: shown.asked.append(request.url))
-    shown.page.on("console", lambda message: shown.complaints.append(message.text))
-    shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-    await shown.page.goto(live.enrolment_link())
-    await expect(shown.page.locator(".card")).to_have_count(4)
-    yield shown
-    await context.close()
-    assert shown.complaints == []
-    assert [url for url in shown.asked if not url.startswith(live.address + "/")] == []
+async def screen(opened: Screen, live: LiveStation) -> AsyncIterator[Screen]:
+    """The one screen of this station, back at its beginning."""
+    await opened.page.keyboard.press("Escape")
+    await expect(opened.page.locator(".home")).to_be_visible()
+    yield opened
+    opened.page_asked_only(live.address)
+    opened.has_no_complaints()
 
 
 async def _settled(live: LiveStation) -> list[str]:
@@ -299,6 +274,8 @@ async def test_languages_change_and_are_kept(screen: Screen) -> None:
     assert english > chinese
     await page.reload()
     await expect(page.locator("html")).to_have_attribute("data-lang", "en")
+    await screen.touch("#lang")
+    await expect(page.locator("html")).to_have_attribute("data-lang", "zh")
 
 
 async def test_a_refusal_is_told_in_both_languages(live: LiveStation, screen: Screen) -> None:
@@ -311,9 +288,10 @@ async def test_a_refusal_is_told_in_both_languages(live: LiveStation, screen: Sc
     notice = screen.page.get_by_role("alert")
     await expect(notice).to_contain_text("该油枪正在使用中")
     await expect(notice).to_contain_text("a fuelling is in hand")
+    await screen.page.unroute("**/v1/fuelling-points/1/authorise")
     live.hang(1)
     await screen.state_becomes(1, "idle")
-    screen.complaints = [text for text in screen.complaints if "409" not in text]
+    screen.forgive("409")
 
 
 async def _refuse(route: Route) -> None:
@@ -367,4 +345,4 @@ async def test_when_the_agent_is_gone_the_screen_says_so_and_comes_back(
     await live.start_serving()
     await expect(screen.page.locator(".lost")).to_have_count(0)
     await expect(screen.page.locator("#stop-all")).to_be_enabled()
-    screen.complaints = [text for text in screen.complaints if "ERR_" not in text]
+    screen.forgive("ERR_")

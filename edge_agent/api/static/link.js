@@ -3,6 +3,7 @@
 export const SILENCE_MS = 12_000; // more than two heartbeats
 const ANSWER_WITHIN_MS = 15_000;
 const RETRY_MS = 1_000;
+const TRIES = 3;
 
 /** An order that was refused, with the reason in both languages. */
 export class Refused extends Error {
@@ -12,6 +13,11 @@ export class Refused extends Error {
     this.code = problem.code;
     this.zh = problem.text_zh;
     this.en = problem.text_en;
+  }
+
+  /** Whether nobody knows if the order was carried out: no answer came, or the agent broke down. */
+  get unsure() {
+    return this.status === 0 || this.status >= 500;
   }
 }
 
@@ -42,6 +48,18 @@ export async function ask(method, path, body, key) {
   }
   if (response.status === 204) return null;
   return type.includes("json") ? response.json() : response.text();
+}
+
+/** Move money: while it is unsure whether it moved, ask again under the same key, which is harmless. */
+export async function askOnce(path, body, key) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask("POST", path, body, key);
+    } catch (error) {
+      if (!(error instanceof Refused) || !error.unsure || tries === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
 }
 
 /** A key for one wish of a person: the same wish sent twice happens once. */

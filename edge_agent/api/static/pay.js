@@ -2,7 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { digits, fenOf } from "./keypad.js";
-import { ask, wishKey } from "./link.js";
+import { ask, askOnce, wishKey } from "./link.js";
 import { memberChip, memberSearch, newSearch } from "./member.js";
 import { backButton, grade, line, typedFigure } from "./parts.js";
 import { showSale } from "./sale.js";
@@ -145,15 +145,15 @@ function settleButton(pane, offers, kind, word, amount, off = false) {
 async function settle(pane, offers) {
   const body = { tenders: offers };
   if (pane.member) body.member = pane.member.ref;
-  const sale = await order("settle", () =>
-    ask("POST", `/v1/fuellings/${encodeURIComponent(pane.fuelling)}/settle`, body, pane.key),
-  );
-  if (sale) {
-    showSale(sale, true);
-    return;
-  }
-  // Refused: nothing happened under this key, and the next press may wish for something else.
-  pane.key = wishKey();
+  const path = `/v1/fuellings/${encodeURIComponent(pane.fuelling)}/settle`;
+  const sale = await order("settle", () => askOnce(path, body, pane.key), (error) => refused(pane, error));
+  if (sale) showSale(sale, true);
+}
+
+function refused(pane, error) {
+  // Nothing happened under this key, and the next press may wish for something else. Where it is
+  // unsure, the key stays: pressing again brings the same sale.
+  if (!error.unsure) pane.key = wishKey();
   fetchQuote(pane);
 }
 

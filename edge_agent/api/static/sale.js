@@ -1,7 +1,7 @@
 // A settled sale: its receipt, and paying it back.
 
 import { h, icon } from "./dom.js";
-import { ask, wishKey } from "./link.js";
+import { ask, askOnce, wishKey } from "./link.js";
 import { backButton } from "./parts.js";
 import { busy, home, live, order, redraw, refreshSales, show } from "./state.js";
 import { label, t, yuan } from "./words.js";
@@ -104,11 +104,11 @@ function refundForm(pane) {
 
 async function refund(pane) {
   const path = `/v1/sales/${encodeURIComponent(pane.sale.sale_id)}/refund`;
-  const sale = await order("refund", () => ask("POST", path, { reason: label(pane.reason) }, pane.key));
-  if (!sale) {
-    pane.key = wishKey();
-    return;
-  }
+  const body = { reason: label(pane.reason) };
+  const sale = await order("refund", () => askOnce(path, body, pane.key), (error) => {
+    if (!error.unsure) pane.key = wishKey();
+  });
+  if (!sale) return;
   Object.assign(pane, { sale, refunding: false, reason: null });
   await fetchReceipt(pane, false);
   refreshSales();

@@ -75,6 +75,13 @@ function enrolment() {
   ];
 }
 
+// What has to be done blinks, what flows moves: see grid.css.
+function beat() {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const { dataset } = document.documentElement;
+  dataset.beat = dataset.beat === "1" ? "0" : "1";
+}
+
 // --- start ---------------------------------------------------------------------------------------
 
 function onView(view) {
@@ -101,6 +108,7 @@ async function start() {
   listenToKeys();
   listenForTouch();
   setInterval(redraw, 1_000); // the clock and the ages
+  setInterval(beat, 500);
   const session = await ask("GET", "/v1/session").catch(() => null);
   if (session && !session.enrolled) {
     state.enrolled = false;

@@ -92,9 +92,10 @@ function remembered(name, otherwise) {
 
 /**
  * Carry an order out, once at a time by name, and say so when it is refused.
+ * @param refused called with the reason, besides saying it
  * @returns what `work` returned, or undefined when it was refused or is under way already
  */
-export async function order(name, work) {
+export async function order(name, work, refused = () => {}) {
   if (state.busy.has(name) || !live()) return undefined;
   state.busy.add(name);
   state.notice = null;
@@ -105,6 +106,7 @@ export async function order(name, work) {
     if (!(error instanceof Refused)) throw error;
     if (error.status === 401) state.enrolled = false;
     say(error.zh, error.en);
+    refused(error);
     return undefined;
   } finally {
     state.busy.delete(name);
