@@ -39,6 +39,11 @@ class Problem:
     text_en: str
 
 
+UPLINK_DOWN = Problem(
+    "uplink_down", "与总部的连接中断，离线营业中", "no link to HQ: selling offline"
+)
+
+
 class EdgeAgentError(Exception):
     """Root of all errors of this program."""
 

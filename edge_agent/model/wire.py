@@ -45,6 +45,10 @@ _REASONS: Final = {
     "not_yet_valid": ("尚未生效", "the message is not valid yet"),
     "expired": ("已过期", "the message has expired"),
     "replayed": ("重复或过时的消息", "the message is older than what is in force"),
+    "version_rewritten": (
+        "同一版本的内容不同",
+        "a version that was published before, with other content",
+    ),
     "out_of_order": ("目录版本不连续", "the delta does not follow the version in force"),
     "bad_content": ("目录内容错误", "the content breaks a rule of its dataset"),
 }

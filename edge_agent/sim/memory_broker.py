@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from edge_agent.model import topics
-from edge_agent.model.errors import LinkLost, Problem
+from edge_agent.model.errors import UPLINK_DOWN, LinkLost
 from edge_agent.ports import Inbound
 
 QUEUE_MESSAGES = 1000
@@ -139,7 +139,7 @@ class MemoryUplink:
         del expiry_s  # this broker keeps nothing for those who are away
         await asyncio.sleep(0)
         if not self._connected:
-            raise LinkLost(Problem("uplink_down", "与总部的连接中断", "no link to HQ"), self.name)
+            raise LinkLost(UPLINK_DOWN, self.name)
         self._broker.carry(topic, payload)
 
     async def messages(self) -> AsyncIterator[Inbound | bool]:

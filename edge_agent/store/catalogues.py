@@ -13,26 +13,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge_agent.model.canonical import canonical_json
-from edge_agent.model.errors import MessageRefused, Problem
 from edge_agent.model.ids import AccountRef, GradeId, MemberRef, PriceSetId
 from edge_agent.model.membership import Member
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.records import CatalogueAccepted
 from edge_agent.model.units import UnitPrice
-from edge_agent.model.wire import MemberEntry
+from edge_agent.model.wire import MemberEntry, refuse
 from edge_agent.store.database import storage_errors
 from edge_agent.store.posting import Change, Posting
-
-REPLAYED = Problem(
-    "replayed",
-    "重复或过时的目录",
-    "a catalogue that is no newer than the one in force",
-)
-REWRITTEN = Problem(
-    "version_rewritten",
-    "同一版本的目录内容不同",
-    "a version that was published before, with other content",
-)
 
 _MEMBER = "SELECT ref, tier, masked_name, account, plate_pay FROM members WHERE ref = ?"
 _INDEXED = (
@@ -159,7 +147,7 @@ class StationCatalogues:
                     (version, policy_json, content),
                 )
             elif known[0] != content:
-                raise MessageRefused(REWRITTEN, f"policy {version}")
+                raise refuse("version_rewritten", f"policy {version}")
 
         await self._accept("policy", version, counter, sha256, change)
 
@@ -171,7 +159,7 @@ class StationCatalogues:
                 "SELECT counter FROM catalogue_version WHERE dataset = ?", (dataset,)
             ).fetchone()
             if last is not None and counter <= last[0]:
-                raise MessageRefused(REPLAYED, f"{dataset} counter {counter}, last {last[0]}")
+                raise refuse("replayed", f"{dataset} counter {counter}, last {last[0]}")
             change(connection)
             connection.execute(
                 "INSERT OR REPLACE INTO catalogue_version (dataset, version, counter, sha256)"
@@ -237,4 +225,4 @@ def _put_price_set(connection: sqlite3.Connection, price_set: PriceSet) -> None:
             (price_set.id, price_set.version, price_set.valid_from_ms, prices),
         )
     elif known != (price_set.valid_from_ms, prices):
-        raise MessageRefused(REWRITTEN, f"price set {price_set.id}")
+        raise refuse("version_rewritten", f"price set {price_set.id}")

@@ -25,7 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_agent.model.errors import LinkLost, Problem
+from edge_agent.model.errors import UPLINK_DOWN, LinkLost
 from edge_agent.model.wire import MAX_MESSAGE_BYTES
 from edge_agent.uplink.settings import RECEIVE_MAXIMUM, MqttSettings
 
@@ -45,10 +45,7 @@ class SocketLike(Protocol):
 
 def link_lost(detail: str) -> LinkLost:
     """Return the error of a broker that cannot be reached."""
-    return LinkLost(
-        Problem("uplink_down", "与总部的连接中断，离线营业中", "no link to HQ: selling offline"),
-        detail,
-    )
+    return LinkLost(UPLINK_DOWN, detail)
 
 
 class Connection:
