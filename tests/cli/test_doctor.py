@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_agent.cli.findings import Finding
 from edge_agent.cli.serial_ports import check_port, udev_rule
@@ -17,7 +18,7 @@ from edge_agent.model.records import StationStopped
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.observe.time_service import Synchronisation
 from edge_agent.security.key_files import write_secret
-from edge_agent.security.signatures import Signer
+from edge_agent.security.signatures import key_id_of
 from edge_agent.store.station import StationStore
 from tests.api.fake_station import FakeStation, problem
 from tests.cli.conftest import ROOT, CommandLine
@@ -29,8 +30,8 @@ def installed(edge_agent: CommandLine) -> CommandLine:
     paths = edge_agent.paths
     paths.create()
     shutil.copy(ROOT / "config" / "station.toml", paths.config)
-    signer = Signer(bytes(32))
-    trusted = json.dumps({signer.key_id: signer.public.hex()})
+    public = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+    trusted = json.dumps({key_id_of(public): public.hex()})
     write_secret(paths.key("hq-public-keys.json"), trusted.encode())
     write_secret(paths.key("blind-index.key"), b"0" * 64)
     with StationStore.open(
