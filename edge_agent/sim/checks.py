@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from drivers.pump_model import SimulatedPump
@@ -31,6 +31,7 @@ class Rest:
     ledger: Sequence[LedgerRecord]
     hq: Sequence[LedgerRecord]
     hq_alarms: Sequence[str]
+    hq_sums: Mapping[str, int]
     granted_fen: dict[str, int]
 
 
@@ -47,6 +48,7 @@ def violations(rest: Rest) -> list[str]:
         *_fuel_is_conserved(rest, bodies),
         *_chain_is_whole(rest),
         *_hq_has_the_same(rest),
+        *_hq_counts_the_same(rest, bodies),
         *_money_is_sound(rest, bodies),
     ]
 
@@ -106,6 +108,23 @@ def _hq_has_the_same(rest: Rest) -> Iterator[str]:
         yield f"hq: {len(missing)} records are missing, the first is {missing[0]}"
     for alarm in rest.hq_alarms:
         yield f"hq: alarm {alarm}"
+
+
+def _hq_counts_the_same(rest: Rest, bodies: Sequence[RecordBody]) -> Iterator[str]:
+    """HQ's sums, made by its own audit, are those of the station's ledger; its prices too."""
+    fuellings = [body for body in bodies if isinstance(body, FuellingCompleted)]
+    sales = [body for body in bodies if isinstance(body, SaleSettled)]
+    ours = {
+        "fuellings": len(fuellings),
+        "volume_ml": sum(body.volume_ml for body in fuellings),
+        "amount_fen": sum(body.amount_fen for body in fuellings),
+        "sales": len(sales),
+        "payable_fen": sum(body.quote.payable_fen for body in sales),
+        "differences": 0,
+    }
+    for name, value in ours.items():
+        if rest.hq_sums[name] != value:
+            yield f"hq: {name} is {rest.hq_sums[name]} there and {value} here"
 
 
 def _money_is_sound(rest: Rest, bodies: Sequence[RecordBody]) -> Iterator[str]:

@@ -95,6 +95,16 @@ class SimHeadquarters:
         rows = self.books.connection.execute("SELECT seq, code, detail FROM alarm ORDER BY id")
         return [f"{code} at {seq}: {detail}" for seq, code, detail in rows]
 
+    def sums(self, station: StationId) -> dict[str, int]:
+        """Return what HQ itself has added up of a station."""
+        names = ("fuellings", "volume_ml", "amount_fen", "sales", "payable_fen", "differences")
+        row = self.books.connection.execute(
+            "SELECT fuellings, volume_ml, amount_fen, sales, payable_fen, differences FROM sums"
+            " WHERE station = ?",
+            (station,),
+        ).fetchone()
+        return dict(zip(names, row or (0,) * len(names), strict=True))
+
     def granted(self) -> dict[str, int]:
         """Return what is set aside by account."""
         rows = self.books.connection.execute("SELECT account, granted_fen FROM granted")

@@ -32,6 +32,8 @@ class Misfortune:
     chance: random.Random
     kinds: Sequence[str]
     until_ms: int
+    severity: float = 1.0
+    """How many times as often as `PER_HOUR` says."""
     price_sets: int = 1
 
     async def run(self) -> None:
@@ -47,7 +49,7 @@ class Misfortune:
 
     async def _again_and_again(self, kind: str, happen: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self.chance.expovariate(PER_HOUR[kind] / 3600))
+            await asyncio.sleep(self.chance.expovariate(PER_HOUR[kind] * self.severity / 3600))
             if self.world.clock.monotonic_ms() >= self.until_ms:
                 return
             self.world.faults[kind] += 1

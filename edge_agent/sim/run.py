@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from edge_agent.model.canonical import Json
 from edge_agent.model.errors import ConfigRefused, Problem
 from edge_agent.model.ids import (
     BayId,
@@ -39,7 +40,12 @@ STATION: Final = StationId("SIM-0001")
 GRADES: Final = ("92", "95")
 FPS_PER_BUS: Final = 2
 MEMBERS: Final = 12
+GRANTS_FEN: Final = (20_000, 100_000, 500_000)
 PRICES: Final = {"92": 7_850, "95": 8_350, "0": 7_500}
+OPTIONS: Final[dict[str, Json]] = {
+    "decimals_confirmed": True, "idle_poll_ms": 1000, "active_poll_ms": 500, "progress_ms": 2000,
+}  # fmt: skip
+"""As slow as the protocol allows, since each poll costs the simulator real time."""
 POLICY: Final = Path(__file__).parents[2] / "config" / "policy.json"
 
 
@@ -63,7 +69,12 @@ class Outcome:
 
 
 def simulate(
-    seed: int, hours: float, faults: Sequence[str] | None = None, *, points: int = 4
+    seed: int,
+    hours: float,
+    faults: Sequence[str] | None = None,
+    *,
+    points: int = 4,
+    severity: float = 1.0,
 ) -> Outcome:
     """Run a station for some virtual hours, let it come to rest, and check everything.
 
@@ -72,6 +83,7 @@ def simulate(
         hours: virtual hours of traffic and faults.
         faults: kinds of faults from `KINDS`; None for all, empty for none.
         points: fuelling points.
+        severity: how many times as often as usual things go wrong.
 
     Raises:
         ConfigRefused: an unknown kind of fault.
@@ -88,7 +100,7 @@ def simulate(
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
         loop = ProcessLoop()
         try:
-            story = _Story(seed, hours, kinds, Path(folder), loop, points)
+            story = _Story(seed, hours, kinds, Path(folder), loop, points, severity)
             found, world, ledger = loop.run_until_complete(story.tell())
         finally:
             loop.close()
@@ -122,6 +134,7 @@ class _Story:
     folder: Path
     loop: ProcessLoop
     points: int
+    severity: float
 
     async def tell(self) -> tuple[list[str], World, list[LedgerRecord]]:
         """Let everything happen, then check."""
@@ -141,7 +154,7 @@ class _Story:
             pumps=yard.pumps, bays={point.fp: point.bay for point in plan.fuelling_points()},
             members=people, till=world, clock=clock, chance=self._chance("traffic"),
         )  # fmt: skip
-        misfortune = Misfortune(world, self._chance("faults"), self.kinds, until_ms)
+        misfortune = Misfortune(world, self._chance("faults"), self.kinds, until_ms, self.severity)
         async with asyncio.TaskGroup() as group:
             group.create_task(traffic.run(until_ms))
             group.create_task(misfortune.run())
@@ -179,7 +192,7 @@ def station_plan(points: int) -> StationPlan:
             BusId(f"bus{1 + first // FPS_PER_BUS}"),
             "dart",
             tuple(plans[first : first + FPS_PER_BUS]),
-            {"decimals_confirmed": True, "idle_poll_ms": 1000},
+            OPTIONS,
         )
         for first in range(0, points, FPS_PER_BUS)
     )
@@ -202,7 +215,7 @@ def _members(chance: random.Random) -> tuple[list[SimMember], list[NewMember]]:
             plate_pay=chance.random() < 0.7,
             cards=[person.card],
             plates=[person.plate],
-            granted_fen={STATION: chance.choice((20_000, 100_000, 500_000))},
+            granted_fen={STATION: chance.choice(GRANTS_FEN)},
         )
         for person in people
     ]
@@ -218,5 +231,6 @@ def _rest(world: World, ledger: list[LedgerRecord]) -> Rest:
         ledger=ledger,
         hq=world.hq.records(epoch),
         hq_alarms=world.hq.alarms(),
+        hq_sums=world.hq.sums(STATION),
         granted_fen=world.hq.granted(),
     )
