@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -158,6 +159,7 @@ def rebuild(context: typer.Context, yes: YesOption = False, as_json: JsonOption 
         ),
     )
     count = rebuild_books(path)
+    _hand_over(path)
     if as_json:
         answer({"records": count})
     else:
@@ -197,10 +199,19 @@ def restore(
         ),
     )
     head = restore_books(backup_file, target, clock=SystemClock(), entropy=SystemEntropy())
+    _hand_over(target)
     if as_json:
         answer({"head": _head(head)})
     else:
         print(say(f"Restored; new epoch {head.epoch}.", f"已恢复，新纪元 {head.epoch}。"))
+
+
+def _hand_over(target: Path) -> None:
+    """Give files that root made to whom their folder belongs: the agent has a user of its own."""
+    if os.geteuid() == 0:
+        owner = target.parent.stat()
+        for file in target.parent.glob(f"{target.name}*"):
+            os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _tail_of_file(path: Path, count: int) -> list[JsonObject]:
