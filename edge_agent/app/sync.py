@@ -71,11 +71,11 @@ class Sync:
         self._entropy = entropy
         self._limits = limits
         self._past: EpochStanding | None = None
+        self._to_note: int | None = None
         self._window = self._next_window()
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
-        self._link_changes = 0
         self._link_since_ms = clock.wall_ms()
         self._last_ack_ms: int | None = None
 
@@ -125,16 +125,18 @@ class Sync:
     async def _transmit(self) -> None:
         while True:
             self._wake.clear()
-            link = self._link_changes
+            try:
+                await self._note_acked()
+            except StorageUnavailable as trouble:
+                log.warning("an acknowledgement cannot be noted: %s", trouble)
             try:
                 await self._send_what_is_due()
             except LinkLost:
-                # The news of the loss may have arrived first, and of a new connection too.
-                if link == self._link_changes:
-                    self._window.on_disconnect()
+                # The uplink brings the news of it in order, and the next connection begins anew.
+                log.info("the link was lost while sending")
             except StorageUnavailable as trouble:
                 # The screen shows the disk; the window's next deadline tries again.
-                log.warning("ledger cannot be read: %s", trouble)
+                log.warning("rows cannot be read: %s", trouble)
             await self._rest()
 
     async def _rest(self) -> None:
@@ -261,7 +263,6 @@ class Sync:
             self._tell()
 
     def _note_link(self, connected: bool) -> None:
-        self._link_changes += 1
         self._link_since_ms = self._clock.wall_ms()
         if connected:
             self._window.on_connect(self._clock.monotonic_ms())
@@ -296,9 +297,8 @@ class Sync:
         match outcome:
             case Moved(up_to_seq):
                 self._last_ack_ms = self._clock.wall_ms()
-                await self._books.move_acked(self._window.epoch, up_to_seq)
-                self._go_on_to_the_next_epoch()
-                self._moved.set()
+                self._to_note = up_to_seq
+                await self._note_acked()
             case Refused(reason):
                 await self._downlink.refuse(inbound, reason)
             case Forked(reason):
@@ -308,6 +308,17 @@ class Sync:
             case None:
                 self._last_ack_ms = self._clock.wall_ms()
                 self._moved.set()
+
+    async def _note_acked(self) -> None:
+        """Make durable what HQ has committed; kept for another try when the disk refuses."""
+        up_to_seq = self._to_note
+        if up_to_seq is None:
+            return
+        await self._books.move_acked(self._window.epoch, up_to_seq)
+        if self._to_note == up_to_seq:
+            self._to_note = None
+        self._go_on_to_the_next_epoch()
+        self._moved.set()
 
     def _tell(self) -> None:
         for listener in self._listeners:

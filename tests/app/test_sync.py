@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.model import topics
+from edge_agent.model.errors import Problem, StorageUnavailable
 from edge_agent.model.ledger import GENESIS_HASH
 from edge_agent.model.records import AlarmRecorded
 from edge_agent.model.wire import MAX_MESSAGE_BYTES, Ack, decode, encode
@@ -360,6 +361,31 @@ def test_what_a_restored_backup_held_unsent_arrives_under_its_own_epoch(
             assert both.station.books.head().seq == 6
             assert not both.station.sync.view().fork_alarm
             assert "ledger_fork" not in both.hq.alarms()
+
+    run_virtual(scenario())
+
+
+def test_an_ack_that_the_disk_would_not_take_is_noted_once_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path / "ledger.db") as both:
+            books = both.station.books
+            good = books.move_acked
+            full = Problem("storage_full", "磁盘已满", "the disk is full")
+
+            async def bad(epoch: int, up_to_seq: int) -> None:
+                raise StorageUnavailable(full)
+
+            monkeypatch.setattr(books, "move_acked", bad)
+            await both.station.append(5)
+            before = both.broker.delivered
+            await asyncio.sleep(3600)
+            assert both.broker.delivered - before < 100, "a broken disk is no reason to shout"
+            assert (len(both.hq.hashes(books.head().epoch)), books.acked_seq()) == (5, 0)
+            monkeypatch.setattr(books, "move_acked", good)
+            await drained(both.station)
+            both.agree()
 
     run_virtual(scenario())
 
