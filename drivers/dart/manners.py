@@ -26,7 +26,9 @@ class Manners:
     nozzle_out_only_after_totals: bool = False
     """A lifted nozzle is reported out only after a question for totals."""
     running_figures_after_end: int = 0
-    """So many centilitres are missing from the first figures after the end."""
+    """So many centilitres are missing from the first figures after the end,"""
+    running_readings: int = 1
+    """and that many times."""
     volunteers_figures: bool = True
     """Running figures come with polls instead of only when asked for."""
     late_ms: int = 0

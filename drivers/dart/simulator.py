@@ -91,6 +91,7 @@ class SimulatedPoint:
         self._heard_allowed = False
         self._nozzle_reports = 0
         self._totals_asked = False
+        self._readings_left = 0
 
     # --- the line -------------------------------------------------------------------------------
 
@@ -237,7 +238,8 @@ class SimulatedPoint:
         flows = status is Status.FILLING and pump.display_revision != self._told_display
         reports: list[Report] = []
         if Filled in asked or ended or (flows and self.manners.volunteers_figures):
-            reports.append(self._filled(is_first_after_end=ended))
+            self._readings_left = self.manners.running_readings if ended else self._readings_left
+            reports.append(self._filled())
         if NozzleReport in asked or nozzle != self._told_nozzle:
             reports.append(nozzle)
             self._told_nozzle = nozzle
@@ -251,8 +253,9 @@ class SimulatedPoint:
         self._told_revision, self._told_display = pump.revision, pump.display_revision
         return reports
 
-    def _filled(self, *, is_first_after_end: bool) -> Filled:
-        missing_ml = self.manners.running_figures_after_end * 10 if is_first_after_end else 0
+    def _filled(self) -> Filled:
+        missing_ml = 10 * self.manners.running_figures_after_end if self._readings_left else 0
+        self._readings_left = max(0, self._readings_left - 1)
         volume = Volume(max(0, self.pump.volume_ml - missing_ml))
         return Filled(
             self.decimals.of_volume(volume) or 0,

@@ -135,10 +135,11 @@ def test_outputs_keep_their_order_even_when_a_listener_submits() -> None:
             heard.append(heard_event.code)
             if heard_event.code == "lifted":
                 stage.runner.submit(Clear(FP))
+                heard.append("lifted is dealt with")
 
         stage.runner._emit = listen
         await asyncio.sleep(0.1)
-        assert heard == ["lifted", "after", "done"]
+        assert heard == ["lifted", "lifted is dealt with", "after", "done"]
         assert await far.read() == b"ack command "
         await stage.stop()
 

@@ -404,9 +404,11 @@ def test_a_pump_without_amount_totals() -> None:
     assert bench.of(TotalsRead) == [TotalsRead(FP, ONE, Volume(5_000), None)]
 
 
-def test_running_figures_after_the_end_are_not_final() -> None:
+@pytest.mark.parametrize("readings", [1, 2])
+def test_running_figures_after_the_end_are_not_final(readings: int) -> None:
     bench = Bench().ready()
     bench.manners.running_figures_after_end = 7
+    bench.manners.running_readings = readings
     ended = bench.sell(5_000)
     assert (ended.volume, ended.amount) == (Volume(5_000), Money(3_925))
 
