@@ -84,7 +84,9 @@ class _Daemon:
             eyes = Eyes(plan.cameras, lambda camera: self._camera_address(config, camera), clock)
             agent = assemble(
                 Outside(
-                    facts=StationFacts(plan, edge_agent.__version__, self.demo),
+                    facts=StationFacts(
+                        plan, edge_agent.__version__, self.demo, config.station.utc_offset_minutes
+                    ),
                     boot_id=boot_id, clock=clock, entropy=entropy, store=store,
                     transports=lambda bus: open_bus(config.transport(bus.bus), bus, self.paths),
                     uplink=uplink,

@@ -102,8 +102,13 @@ function notApplied(quote) {
     null,
     quote.next_step ? h("p.next-step", null, icon("hint"), both(quote.next_step.text_zh, quote.next_step.text_en)) : null,
     quote.rejected.length > 0 ? h("h3", null, t("not_applied")) : null,
-    h("ul", null, quote.rejected.map((offer) => h("li", { key: offer.offer }, both(offer.text_zh, offer.text_en)))),
+    h("ul", null, [...quote.rejected].sort(nearestFirst).map((offer) => h("li", { key: offer.offer }, both(offer.text_zh, offer.text_en)))),
   );
+}
+
+// Offers that more fuel or time would bring come first; the others nothing can change.
+function nearestFirst(one, other) {
+  return Number(one.missing === null) - Number(other.missing === null);
 }
 
 // --- tenders -------------------------------------------------------------------------------------
