@@ -86,7 +86,7 @@ def test_capture_and_replay_agree_with_what_was_said(
 
 def test_pieces_of_one_frame_are_joined(edge_agent: CommandLine, tmp_path: Path) -> None:
     recording = tmp_path / "line.jsonl"
-    pieces = [(0, "50"), (2, "20"), (4, "fa"), (300, POLL)]
+    pieces = [(0, "50"), (15, "20"), (30, "fa"), (300, POLL)]
     recording.write_text(
         "".join(json.dumps({"t_ms": t, "dir": "in", "hex": data}) + "\n" for t, data in pieces),
         encoding="ascii",

@@ -72,6 +72,27 @@ def test_the_agent_is_restarted_and_watched() -> None:
         assert lines(key) == [value]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DynamicUser=yes",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateUsers=yes",
+        "MemoryDenyWriteExecute=yes",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+        "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
+    ],
+)
+def test_what_isolates_the_service_stays(line: str) -> None:
+    """One line alone hardly moves the score, so each is held by name."""
+    assert line in UNIT.read_text(encoding="utf-8").splitlines()
+
+
 def test_serial_ports_stay_visible() -> None:
     assert lines("PrivateDevices") == []
     assert lines("DevicePolicy") == ["closed"]
