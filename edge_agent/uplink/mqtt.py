@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class MqttUplink:
         self._connection: Connection | None = None
         # Each message that the broker may have under way, and news of the link beside them.
         self._arrived: asyncio.Queue[_Arrived | bool] = asyncio.Queue(RECEIVE_MAXIMUM + 64)
+        self._early: deque[_Arrived] = deque(maxlen=RECEIVE_MAXIMUM)
         self.dropped = 0
         """Inbound messages dropped because a broker sent more than it may."""
         self.takeovers = 0
@@ -61,6 +63,7 @@ class MqttUplink:
         """Connect, wait for the end of the connection, and again, until cancelled."""
         attempt = 0
         while True:
+            self._early.clear()
             connection = Connection(self._settings, self._filters, self._will, self._on_message)
             try:
                 await connection.open()
@@ -95,6 +98,8 @@ class MqttUplink:
     async def _serve(self, connection: Connection) -> None:
         self._connection = connection
         await self._arrived.put(True)
+        while self._early:
+            self._enqueue(self._early.popleft())
         # Shielded, since a task that is cancelled cancels the future that it waits for.
         self.last_reason = await asyncio.shield(connection.closed)
         self.last_refusal = connection.refusal or self.last_refusal
@@ -104,8 +109,17 @@ class MqttUplink:
         await self._arrived.put(False)
 
     def _on_message(self, connection: Connection, message: paho.MQTTMessage) -> None:
+        arrived = _Arrived(message, connection)
+        if self._connection is not connection:
+            # A session that goes on brings messages before the subscription is confirmed; news of
+            # the link comes first all the same.
+            self._early.append(arrived)
+        else:
+            self._enqueue(arrived)
+
+    def _enqueue(self, arrived: _Arrived) -> None:
         try:
-            self._arrived.put_nowait(_Arrived(message, connection))
+            self._arrived.put_nowait(arrived)
         except asyncio.QueueFull:
             self.dropped += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 import socket
 import subprocess
@@ -90,8 +91,8 @@ class LocalBroker:
             self._process.wait()
             self._process = None
 
-    def stop(self) -> None:
-        """End the process and remove its files; stopping twice is harmless."""
+    def pause(self) -> None:
+        """End the process in good order, so that it writes down what it should keep."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -100,6 +101,10 @@ class LocalBroker:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def stop(self) -> None:
+        """End the process and remove its files; stopping twice is harmless."""
+        self.pause()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -112,7 +117,9 @@ class LocalBroker:
         config = folder / "mosquitto.conf"
         settings = _CONFIG.read_text(encoding="utf-8")
         if keeps:
-            stored = f"persistence true\npersistence_location {folder}/"
+            # Started by root, mosquitto would become another user, who may not write here.
+            who = getpass.getuser()
+            stored = f"user {who}\npersistence true\npersistence_location {folder}/"
             settings = settings.replace("persistence false", stored)
         config.write_text(f"{settings}\nlistener {self.port} 127.0.0.1\n", encoding="utf-8")
         return [str(mosquitto_path()), "-c", str(config)]
