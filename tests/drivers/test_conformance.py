@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from edge_agent.sim.virtual_time import VirtualClock, VirtualTimeLoop
-from tests.drivers.conformance import LINES, SCENARIOS, SUBJECTS, Line, Rig, a_morning
+from tests.drivers.conformance import SCENARIOS, a_morning
+from tests.drivers.rig import LINES, SUBJECTS, Line, Rig
 
 Scenario = Callable[[Rig], Awaitable[None]]
 

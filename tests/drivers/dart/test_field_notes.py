@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
 
 import pytest
 
@@ -14,13 +13,11 @@ from edge_agent.model.dispenser import (
     AlarmRaised,
     Authorise,
     Clear,
-    CommandDone,
     CommandFailed,
     DispenserStatus,
     FuellingEnded,
     LinkChanged,
     NozzleChanged,
-    Preset,
     Progress,
     ReadTotals,
     ReadTransaction,
@@ -28,9 +25,9 @@ from edge_agent.model.dispenser import (
     StatusChanged,
     TotalsRead,
 )
-from edge_agent.model.ids import FpId, LogicalNozzle
-from edge_agent.model.units import Money, UnitPrice, Volume
-from tests.drivers.dart.bench import FP, ONE, P92, PRICES, TWO, Bench
+from edge_agent.model.ids import FpId
+from edge_agent.model.units import UnitPrice, Volume
+from tests.drivers.dart.bench import FP, ONE, PRICES, TWO, Bench
 
 
 def test_note_01_acknowledged_is_not_done() -> None:
@@ -384,65 +381,3 @@ def test_note_11_a_head_that_is_later_still_is_given_more_time() -> None:
     bench.do(Clear(FP))
     assert bench.sell(3_000).volume == Volume(3_000)
     assert not bench.of(LinkChanged)
-
-
-def test_both_layouts_of_totals() -> None:
-    layouts: tuple[Literal[16, 13], ...] = (16, 13)
-    for layout in layouts:
-        bench = Bench().ready()
-        bench.manners.totals_layout = layout
-        bench.sell(5_000)
-        bench.do(ReadTotals(FP, ONE))
-        assert bench.of(TotalsRead) == [TotalsRead(FP, ONE, Volume(5_000), Money(3_925))]
-
-
-def test_a_pump_without_amount_totals() -> None:
-    bench = Bench().ready()
-    bench.manners.has_amount_totals = False
-    bench.sell(5_000)
-    bench.do(ReadTotals(FP, ONE))
-    assert bench.of(TotalsRead) == [TotalsRead(FP, ONE, Volume(5_000), None)]
-
-
-@pytest.mark.parametrize("readings", [1, 2])
-def test_running_figures_after_the_end_are_not_final(readings: int) -> None:
-    bench = Bench().ready()
-    bench.manners.running_figures_after_end = 7
-    bench.manners.running_readings = readings
-    ended = bench.sell(5_000)
-    assert (ended.volume, ended.amount) == (Volume(5_000), Money(3_925))
-
-
-def test_figures_that_are_not_volunteered_are_asked_for() -> None:
-    bench = Bench().ready()
-    bench.manners.volunteers_figures = False
-    bench.sell(6_000)
-    assert len(bench.of(Progress)) >= 10
-
-
-def test_preset_only_after_the_lift() -> None:
-    bench = Bench().ready()
-    bench.manners.preset_wants_lift = True
-    preset = Preset(volume=Volume(3_000))
-    refused = bench.ask(Authorise(FP, (ONE,), preset))
-    assert isinstance(refused, CommandFailed)
-    assert refused.reason == "nozzle_not_lifted"
-    assert bench.sell(60_000, preset=preset).volume == Volume(3_000)
-
-
-def test_prices_of_a_pump_that_cannot_tell_them_all() -> None:
-    bench = Bench(nozzles=1)
-    bench.manners.has_prices_report = False
-    bench.pump.nozzle = ONE
-    bench.connect()
-    bench.run(3_000)
-    bench.do(SetPrices(FP, ((ONE, P92),)))
-
-
-def test_a_nozzle_of_another_side_is_refused() -> None:
-    bench = Bench().ready()
-    for command in (ReadTotals(FP, LogicalNozzle(5)), Authorise(FP, (LogicalNozzle(5),))):
-        answer = bench.ask(command)
-        assert isinstance(answer, CommandFailed)
-        assert answer.reason == "no_such_nozzle"
-    assert not bench.of(CommandDone)
