@@ -141,7 +141,7 @@ class SelfService:
         """Charge a plate or close a prepayment; what cannot be charged waits at the till."""
         fuelling = FuellingId(body.fuelling_id)
         try:
-            if body.prepaid_fen >= body.amount_fen > 0:
+            if body.prepaid_fen and body.amount_fen:
                 await self._pos.settle_prepaid(fuelling)
             elif body.plate_ref is not None:
                 await self._pos.settle_by_plate(fuelling)

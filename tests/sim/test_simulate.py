@@ -35,8 +35,8 @@ print(json.dumps(simulate(7, 0.2, points=2, severity=10).ledger_head))
 """
 
 
-def run(seed: int, *faults: str, hours: float = 0.7) -> Outcome:
-    return simulate(seed, hours, faults, points=2, severity=20.0)
+def run(seed: int, *faults: str, hours: float = 0.8) -> Outcome:
+    return simulate(seed, hours, faults, points=2, severity=40.0)
 
 
 def test_a_quiet_morning_sells_and_settles() -> None:
