@@ -1,0 +1,64 @@
+"""What measurements need around the real store: members, prices, a policy, a till."""
+
+from __future__ import annotations
+
+import string
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from edge_agent.model.ids import GradeId, PriceSetId
+from edge_agent.model.prices import PriceSet
+from edge_agent.model.units import UnitPrice
+from edge_agent.model.wire import MemberEntry
+from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.security.blind_index import KeyedIndex
+from edge_agent.store.station import StationStore
+
+POLICY: Final = Path(__file__).parents[2] / "config" / "policy.json"
+INDEX: Final = KeyedIndex(bytes(range(32)))
+NO_DIGEST: Final = "0" * 64
+GRANTED_FEN: Final = 50_000_000
+PRICES: Final = PriceSet(
+    PriceSetId("bench-1"), 1, 0, {GradeId("92"): UnitPrice(7_850), GradeId("95"): UnitPrice(8_350)}
+)
+TIERS: Final = ("regular", "silver", "gold", "diamond")
+_SYMBOLS: Final = string.digits + "ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder on a real disk, since fsync on a RAM disk costs nothing, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="forecourt-bench-") as name:
+        yield Path(name)
+
+
+def open_store(path: Path) -> StationStore:
+    """Open a store as the daemon does, without the room that it keeps aside for a full disk."""
+    return StationStore.open(
+        path / "ledger.db", clock=SystemClock(), entropy=SystemEntropy(), ballast_bytes=0
+    )
+
+
+def plate(number: int) -> str:
+    """Return an invented plate, another one for each number below 33 million."""
+    symbols = []
+    for _ in range(5):
+        number, place = divmod(number, len(_SYMBOLS))
+        symbols.append(_SYMBOLS[place])
+    return f"云A{''.join(symbols)}"
+
+
+def member(number: int, index: str | None = None) -> MemberEntry:
+    """Return an invented member with one plate, `plate(number)`, and money to spend."""
+    return MemberEntry.model_construct(
+        ref=f"m-{number:07d}",
+        tier=TIERS[number % len(TIERS)],
+        masked_name="测*",
+        account=f"acc-{number:07d}",
+        granted_fen=GRANTED_FEN,
+        plate_pay=True,
+        indexes={"plate": [index or INDEX.of("plate", plate(number))]},
+    )
