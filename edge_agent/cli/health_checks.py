@@ -118,9 +118,9 @@ def _certificate(path: Path) -> Iterator[Finding]:
         until = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
         left = until - datetime.now(UTC)
         if left < timedelta(days=CERTIFICATE_DAYS):
-            state: bool = left < timedelta(0)
+            has_ended = left < timedelta(0)
             yield Finding(
-                "certificate", "fail" if state else "warn", f"valid until {until:%Y-%m-%d}",
+                "certificate", "fail" if has_ended else "warn", f"valid until {until:%Y-%m-%d}",
                 f"有效期至 {until:%Y-%m-%d}", "ask headquarters for a new one", "请向总部换发证书",
             )  # fmt: skip
         else:

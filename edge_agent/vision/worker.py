@@ -7,6 +7,7 @@ main thread reads them one after the other: cameras share one core and never the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -154,7 +155,8 @@ def send(out: BinaryIO, message: Message) -> None:
 def main() -> int:
     """Run until stdin closes; return the process's exit code."""
     cv2.setNumThreads(1)
-    os.nice(NICENESS)  # pumps and payments first
+    with contextlib.suppress(PermissionError):  # the service's filter forbids setpriority(2)
+        os.nice(NICENESS)  # pumps and payments first
     out = sys.stdout.buffer
     try:
         config = parse_config(sys.stdin.buffer.readline(MAX_CONFIG_BYTES))

@@ -37,7 +37,7 @@ def test_tables_are_those_of_the_code(name: str, rows: Callable[[], list[str]]) 
     if os.environ.get("EDGE_AGENT_DOCS") == "write":
         file.write_text(f"{before}{BEGIN}{due}{END}{after}", encoding="utf-8")
         table = due
-    assert table.splitlines() == due.splitlines()
+    assert table.splitlines() == due.splitlines(), "EDGE_AGENT_DOCS=write scripts/test tests/docs"
 
 
 COMMANDS = {" ".join(words): command for words, command in commands(app)}
