@@ -1,11 +1,14 @@
-"""The detector's arithmetic on outputs made by hand; the network itself is tested end to end."""
+"""The detector's arithmetic on outputs made by hand, and its network on drawn cars."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.vision.detection import MAX_PLATES, Floats, decode, fit, priors
+from edge_agent.model.plates import parse_plate
+from edge_agent.vision import weights
+from edge_agent.vision.detection import MAX_PLATES, Floats, PlateDetector, decode, fit, priors
+from edge_agent.vision.drawing import View, draw_car
 from edge_agent.vision.picture import Image
 
 
@@ -60,3 +63,25 @@ def test_frames_of_any_shape_fit_the_canvas(width: int, height: int) -> None:
     assert canvas.shape[0] % 32 == canvas.shape[1] % 32 == 0
     assert max(canvas.shape) == 320
     assert max(width, height) * scale == pytest.approx(320)
+
+
+@pytest.mark.parametrize("car_share", [0.2, 0.6])
+def test_near_and_far_plates_are_found(car_share: float) -> None:
+    """A near car is found at the first look, a far one takes the second; corners are in order."""
+    detector = PlateDetector(weights.load(weights.PLATE_DETECTOR))
+    frame = draw_car(parse_plate("云A12345"), 4, View(car_share=car_share))
+    (plate,) = detector.detect(frame)
+    x, y, width, _ = plate.box
+    assert x + width / 2 == pytest.approx(480, abs=60)
+    assert y > 270
+    assert width == pytest.approx(960 * car_share * 440 / 1800, rel=0.25)
+    (left, top), (right, _), (_, bottom), (far_left, _) = plate.corners
+    assert left < right
+    assert top < bottom
+    assert far_left < right
+
+
+def test_a_detector_told_to_look_coarsely_looks_once() -> None:
+    detector = PlateDetector(weights.load(weights.PLATE_DETECTOR), long_side=320)
+    frame = draw_car(parse_plate("云A12345"), 4, View(car_share=0.9))
+    assert len(detector.detect(frame)) == 1
