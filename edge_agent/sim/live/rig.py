@@ -199,7 +199,10 @@ class Rig:
         deadline = loop.time() + READY_S
         blocked: object = None
         while loop.time() < deadline:
-            view = await self.till.view()
+            try:
+                view = await self.till.view()
+            except TillError as error:
+                raise RigFailed(f"the agent is gone ({error.code}); {self._said('agent')}") from error
             points = cast("list[dict[str, Json]]", view["fuelling_points"])
             cameras = cast("list[dict[str, Json]]", view["cameras"])
             blocked = [point["blocked"] for point in points]
