@@ -59,17 +59,22 @@ from edge_agent.model.records import (
 )
 from edge_agent.model.station import FpPlan, NozzlePlan
 from edge_agent.model.units import Money, UnitPrice, Volume
-
 from tests.core.dispenser_model import DispenserModel
 
 ONE, TWO = LogicalNozzle(1), LogicalNozzle(2)
 PLAN = FpPlan(
     FpId(1),
     0x50,
-    (NozzlePlan(NozzleNumber(1), ONE, GradeId("92")), NozzlePlan(NozzleNumber(2), TWO, GradeId("95"))),
-)  # fmt: skip
+    (
+        NozzlePlan(NozzleNumber(1), ONE, GradeId("92")),
+        NozzlePlan(NozzleNumber(2), TWO, GradeId("95")),
+    ),
+)
 PRICES = PriceTable(
     PriceSetId("ps1"), MappingProxyType({ONE: UnitPrice(7850), TWO: UnitPrice(8350)})
+)
+NEW_PRICES = PriceTable(
+    PriceSetId("ps2"), MappingProxyType({ONE: UnitPrice(8000), TWO: UnitPrice(8500)})
 )
 FREE = Guards(storage_ok=True, stop_all=False, stopping=False, unpaid=0, unpaid_limit=9)
 
@@ -315,7 +320,7 @@ def test_note_28_a_refused_price_keeps_the_old_set_and_is_asked_again(rig: Rig) 
     new = PriceTable(
         PriceSetId("ps2"), MappingProxyType({ONE: UnitPrice(8000), TWO: UnitPrice(8500)})
     )
-    rig.give(PricesDue(new))
+    rig.give(PricesDue(NEW_PRICES))
     fuel(rig, 1_000)
     assert rig.completed()[0].price_set == "ps1"
     rig.pump.refuse.clear()
@@ -331,7 +336,7 @@ def test_prices_never_change_under_a_lifted_nozzle(rig: Rig) -> None:
     new = PriceTable(
         PriceSetId("ps2"), MappingProxyType({ONE: UnitPrice(8000), TWO: UnitPrice(8500)})
     )
-    rig.give(PricesDue(new))
+    rig.give(PricesDue(NEW_PRICES))
     assert rig.pump.prices[ONE] == UnitPrice(7850)
     rig.pump.hang()
     rig.settle()

@@ -202,7 +202,9 @@ class Rig:
             try:
                 view = await self.till.view()
             except TillError as error:
-                raise RigFailed(f"the agent is gone ({error.code}); {self._said('agent')}") from error
+                raise RigFailed(
+                    f"the agent is gone ({error.code}); {self._said('agent')}"
+                ) from error
             points = cast("list[dict[str, Json]]", view["fuelling_points"])
             cameras = cast("list[dict[str, Json]]", view["cameras"])
             blocked = [point["blocked"] for point in points]
