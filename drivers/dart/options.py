@@ -33,7 +33,7 @@ class DartOptions(StrictOptions):
     silent_polls: Annotated[int, Field(ge=1, le=20)] = 3
     probe_ms: Annotated[int, Field(ge=200, le=60_000)] = 2_000
     """How often an address that does not answer is asked again, at first."""
-    probe_cap_ms: Annotated[int, Field(ge=200, le=60_000)] = 10_000
+    probe_cap_ms: Annotated[int, Field(ge=200, le=10_000)] = 10_000
     progress_ms: Annotated[int, Field(ge=50, le=5000)] = 500
     """Running figures that a pump does not volunteer are asked for after so long."""
     price_polls: Annotated[int, Field(ge=1, le=64)] = 16

@@ -45,7 +45,7 @@ class ModbusOptions(StrictOptions):
     """Silence after a time-out on RTU, so that a late reply is not taken for the next one."""
     probe_ms: Annotated[int, Field(ge=200, le=60_000)] = 1_000
     """How often a unit that does not answer is asked again, at first."""
-    probe_cap_ms: Annotated[int, Field(ge=200, le=60_000)] = 8_000
+    probe_cap_ms: Annotated[int, Field(ge=200, le=10_000)] = 8_000
     verify_poll_ms: Annotated[int, Field(ge=10, le=2000)] = 100
     """Between two looks whether a command took effect."""
     heartbeat_ms: Annotated[int, Field(ge=0, le=60_000)] = 5_000
