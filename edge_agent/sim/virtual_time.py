@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -66,6 +67,9 @@ class VirtualTimeSelector(selectors.BaseSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time, which starts at 0."""
 
+    _ready: deque[asyncio.Handle]  # of asyncio's own loop, as every CPython has them
+    _scheduled: list[asyncio.TimerHandle]
+
     def __init__(self) -> None:
         self._virtual = VirtualTimeSelector()
         super().__init__(self._virtual)
@@ -73,6 +77,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return virtual seconds since the start."""
         return self._virtual.now_s
+
+    def skip_to(self, when_s: float) -> bool:
+        """Let time pass within a callback; False, and no time passed, where anything is ready or
+        another timer comes first."""
+        if self._ready or (self._scheduled and self._scheduled[0].when() <= when_s):
+            return False
+        self._virtual.now_s = max(when_s, self._virtual.now_s)
+        return True
 
 
 class VirtualClock:
@@ -95,3 +107,7 @@ class VirtualClock:
     def monotonic_ms(self) -> int:
         """Virtual milliseconds since the start of the loop."""
         return round(self._loop.time() * 1000)
+
+    def skip_to(self, monotonic_ms: int) -> bool:
+        """Move on to a time, unless anything else is ready or due before it."""
+        return isinstance(self._loop, VirtualTimeLoop) and self._loop.skip_to(monotonic_ms / 1000)

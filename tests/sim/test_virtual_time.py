@@ -78,3 +78,23 @@ def test_the_wall_clock_can_be_wrong() -> None:
         assert not clock.trusted
 
     run(main())
+
+
+def test_time_is_skipped_only_where_nothing_else_happens() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        clock = VirtualClock(loop)
+        await asyncio.sleep(1)
+        fired: list[int] = []
+        loop.call_later(1, lambda: fired.append(clock.monotonic_ms()))
+        assert clock.skip_to(1_900)
+        assert clock.monotonic_ms() == 1_900
+        assert not clock.skip_to(2_000), "the timer comes first"
+        loop.call_soon(fired.append, 0)
+        assert not clock.skip_to(1_950), "something is ready"
+        await asyncio.sleep(5)
+        assert fired == [0, 2_000]
+        assert clock.skip_to(1), "never back"
+        assert clock.monotonic_ms() == 6_900
+
+    run(main())
