@@ -73,11 +73,7 @@ class HqLink:
         if self._client is None:
             self._connect(wait_s)
             return
-        try:
-            code = self._client.loop(wait_s)
-        except Exception:
-            # Bytes that paho cannot decode; the connection is worth nothing any more.
-            code = MQTTErrorCode.MQTT_ERR_PROTOCOL
+        code = self._client.loop(wait_s)
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._client = None
             self._arrived.clear()
@@ -118,8 +114,19 @@ class HqLink:
         client.on_message = self._message
         return client
 
-    def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self._arrived.append(message)
+    def _message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if topic_of(message) is None:
+            client.ack(message.mid, message.qos)
+        else:
+            self._arrived.append(message)
+
+
+def topic_of(message: paho.MQTTMessage) -> str | None:
+    """Return a message's topic; None where it is no UTF-8, which paho finds out only when asked."""
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return None
 
 
 def _connected(

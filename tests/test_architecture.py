@@ -24,7 +24,6 @@ BROAD_EXCEPTS: dict[str, int] = {
     "edge_agent/app/supervisor.py": 1,
     "edge_agent/uplink/connection.py": 1,
     "edge_agent/vision/worker.py": 1,
-    "hq/link.py": 1,
 }
 
 PURE = (

@@ -21,6 +21,7 @@ TAKEN_OVER = "Session taken over"
 class _Arrived:
     """A downlink, and how to acknowledge it."""
 
+    topic: str
     message: paho.MQTTMessage
     connection: Connection
 
@@ -46,7 +47,7 @@ class MqttUplink:
         self._arrived: asyncio.Queue[_Arrived | bool] = asyncio.Queue(RECEIVE_MAXIMUM + 64)
         self._early: deque[_Arrived] = deque(maxlen=RECEIVE_MAXIMUM)
         self.dropped = 0
-        """Inbound messages dropped because a broker sent more than it may."""
+        """Inbound messages dropped: more than a broker may send, or a topic that is no text."""
         self.takeovers = 0
         """Times that another client with our name took the session: two stations, one identity."""
         self.last_refusal = ""
@@ -92,7 +93,7 @@ class MqttUplink:
             if isinstance(item, bool):
                 yield item
             else:
-                yield Inbound(item.message.topic, bytes(item.message.payload))
+                yield Inbound(item.topic, bytes(item.message.payload))
                 item.connection.acknowledge(item.message)
 
     async def _serve(self, connection: Connection) -> None:
@@ -109,7 +110,13 @@ class MqttUplink:
         await self._arrived.put(False)
 
     def _on_message(self, connection: Connection, message: paho.MQTTMessage) -> None:
-        arrived = _Arrived(message, connection)
+        try:
+            arrived = _Arrived(message.topic, message, connection)
+        except UnicodeDecodeError:
+            # paho decodes the topic only when it is asked for.
+            self.dropped += 1
+            connection.acknowledge(message)
+            return
         if self._connection is not connection:
             # A session that goes on brings messages before the subscription is confirmed; news of
             # the link comes first all the same.

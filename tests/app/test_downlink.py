@@ -174,6 +174,8 @@ def test_an_older_version_or_counter_is_a_replay(tmp_path: Path) -> None:
             assert (await at.send(first)).accepted
             assert (await at.send(catalogue(version=2, counter=11, payload=newer))).accepted
             assert (await at.send(first)).reason == "replayed"
+            signed_again = catalogue(version=1, counter=12)
+            assert (await at.send(signed_again)).reason == "replayed"
             third = PRICES.replace("ps-1", "ps-3")
             late = catalogue(version=3, counter=11, payload=third)
             assert (await at.send(late)).reason == "replayed"

@@ -161,6 +161,15 @@ def test_a_row_that_nobody_understands_is_parked_and_the_stream_goes_on(
     assert payload == poison[1].encode()
 
 
+def test_nothing_stays_of_a_row_whose_figures_no_sum_can_hold() -> None:
+    huge = completed(1).model_copy(update={"volume_ml": 2**62})
+    hq = told(huge, huge.model_copy(update={"fuelling_id": "f-2"}), completed(3))
+    assert alarms(hq) == [(2, "row_unreadable")]
+    known = hq.books.connection.execute("SELECT fuelling_id FROM fuelling").fetchall()
+    assert known == [("f-1",), ("f-3",)]
+    assert sums(hq)["volume_ml"] == 2**62 + 30_000
+
+
 @given(st.lists(st.sampled_from([1, 2, 3, 7, 100]), max_size=12))
 def test_the_audit_gives_the_same_in_any_pieces(pieces: list[int]) -> None:
     bodies: list[RecordBody] = []

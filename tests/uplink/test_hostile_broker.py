@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from edge_agent.ports import Inbound
 from edge_agent.uplink.mqtt import MqttUplink
 from edge_agent.uplink.settings import MqttSettings
 from tests.sync_kit import SeededEntropy
@@ -99,6 +100,40 @@ async def test_garbage_ends_the_connection_and_the_next_one_works(garbage: bytes
         news = [await anext(stream) for _ in range(3)]
         assert news == [True, False, True]
         assert script.connections == 2
+
+
+@pytest.mark.parametrize("topic", [b"\xff", b"\xc3\x28"])
+async def test_a_topic_that_is_no_text_is_dropped_and_the_connection_goes_on(topic: bytes) -> None:
+    def publish(name: bytes) -> bytes:
+        body = len(name).to_bytes(2) + name + b"\x00\x01" + b"\x00" + b"payload"
+        return b"\x32" + bytes([len(body)]) + body
+
+    script = Scripted(CONNACK_OK, 1, lambda _turn: publish(topic) + publish(b"a/b"))
+    async with against(script) as uplink:
+        stream = uplink.messages()
+        assert await anext(stream) is True
+        assert await anext(stream) == Inbound("a/b", b"payload")
+        assert (uplink.dropped, script.connections) == (1, 1)
+
+
+async def test_an_error_of_our_own_ends_the_connection_and_not_the_uplink(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[int] = []
+
+    def broken(*_: object) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(MqttUplink, "_on_message", broken)
+    message = b"\x32\x08\x00\x03a/b\x00\x01\x00"
+    script = Scripted(CONNACK_OK, 1, lambda _turn: message)
+    async with against(script) as uplink:
+        stream = uplink.messages()
+        news = [await anext(stream) for _ in range(3)]
+        assert news == [True, False, True]
+        assert "ZeroDivisionError" in uplink.last_reason
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,7 @@ async def test_waiting_publishers_are_told_when_the_connection_ends(
             asyncio.create_task(station.uplink.publish(topics.up(name, "ledger"), bytes(900_000)))
             for _ in range(60)
         ]
+        await asyncio.sleep(0)  # twenty are under way now, forty wait
         own_broker.kill()
         async with asyncio.timeout(20):
             results = await asyncio.gather(*waiting, return_exceptions=True)
