@@ -16,6 +16,7 @@ from edge_agent.model.errors import EdgeAgentError
 from scripts.benchmarks.row import Measurement, Row, Scale, say
 
 MEASUREMENTS: Final[dict[str, str]] = {
+    "release": "lifted nozzle to AUTHORIZE on a line with true byte times",
     "pricing": "quotes with 12 and 50 offers",
     "members": "a member by plate among a million",
     "settling": "settlements a second beside bare fdatasync",

@@ -11,19 +11,23 @@ from typing import Final
 
 from edge_agent.model.ids import GradeId, PriceSetId
 from edge_agent.model.prices import PriceSet
+from edge_agent.model.station import Grade
 from edge_agent.model.units import UnitPrice
 from edge_agent.model.wire import MemberEntry
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.security.blind_index import KeyedIndex
 from edge_agent.store.station import StationStore
+from hq.keys import HqKeys
 
 POLICY: Final = Path(__file__).parents[2] / "config" / "policy.json"
+KEYS: Final = HqKeys(bytes(range(32, 64)), bytes(range(32)))
 INDEX: Final = KeyedIndex(bytes(range(32)))
 NO_DIGEST: Final = "0" * 64
 GRANTED_FEN: Final = 50_000_000
 PRICES: Final = PriceSet(
     PriceSetId("bench-1"), 1, 0, {GradeId("92"): UnitPrice(7_850), GradeId("95"): UnitPrice(8_350)}
 )
+GRADES: Final = (Grade(GradeId("92"), "92#"), Grade(GradeId("95"), "95#"))
 TIERS: Final = ("regular", "silver", "gold", "diamond")
 _SYMBOLS: Final = string.digits + "ABCDEFGHJKLMNPQRSTUVWXYZ"
 

@@ -55,7 +55,8 @@ def _row(offers: int, limit_ms: float, count: int) -> Row:
             if quote(request, policy).payable != cheapest_tried(request, policy)
         ]
     return Row(
-        name=f"quote_{offers}_offers", value=percentile(timing.cpu_ms, 0.99), unit="ms of processor time, p99",
+        name=f"quote_{offers}_offers", value=percentile(timing.cpu_ms, 0.99),
+        unit="ms of processor time, p99",
         limit=limit_ms, limit_name="promised p99", sense="at_most", goal_ratio=1.0,
         goal=f"p99 of a quote with {offers} offers at most {limit_ms:g} ms", peers=peers,
         details=timing.details() | {"applied_mean": _applied(requests[:500], policy)},

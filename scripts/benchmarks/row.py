@@ -50,12 +50,9 @@ class Row:
 
     def as_json(self) -> dict[str, object]:
         """Return the row as plain values, figures cut to what they are worth."""
-        values = {
-            key: _rounded(value) if isinstance(value, float) else value
-            for key, value in asdict(self).items()
-        }
-        for key in ("peers", "details"):
-            values[key] = {name: _rounded(value) for name, value in values[key].items()}
+        values = {**asdict(self), "value": _rounded(self.value), "limit": _rounded(self.limit)}
+        values["peers"] = {name: _rounded(value) for name, value in self.peers.items()}
+        values["details"] = {name: _rounded(value) for name, value in self.details.items()}
         del values["sense"], values["goal_ratio"]
         return {**values, "ratio": _rounded(self.ratio), "ok": self.ok}
 

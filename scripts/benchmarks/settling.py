@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -140,8 +139,11 @@ class _Settling:
         content = os.urandom(size)
         descriptor = os.open(self._path / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            return _rate(self._each, lambda: (os.write(descriptor, content),
-                                              os.fdatasync(descriptor)))  # fmt: skip
+            began = time.perf_counter()
+            for _ in range(self._each):
+                os.write(descriptor, content)
+                os.fdatasync(descriptor)
+            return self._each / (time.perf_counter() - began)
         finally:
             os.close(descriptor)
 
@@ -159,10 +161,3 @@ class _Settling:
 
 def _size(bodies: list[RecordBody]) -> int:
     return sum(len(entry.text.encode()) for entry in encode(bodies))
-
-
-def _rate(times: int, work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    return times / (time.perf_counter() - began)
