@@ -33,6 +33,10 @@ BYTE_BIT_MS: Final = 11 * 1000
 PIECES_APART_MS: Final = 50
 """Longest pause inside an answer: a USB adapter's latency and a busy machine."""
 
+LIFT_HOLD_MS: Final = 10
+"""How long the bus is kept free for an authorisation once a nozzle was lifted: it is written to disk
+before it is given, and a poll of another point begun meanwhile would hold it up by as much."""
+
 URGENT_FIRST_MS: Final = 1 << 40
 NO_OUTPUTS: Final[list[Output]] = []
 
@@ -58,6 +62,7 @@ class DartEngine:
         self._deadline_ms = 0
         self._last_deadline_ms = 0
         self._free_ms = 0
+        self._held_ms = 0
 
     # --- Engine ---------------------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ class DartEngine:
                 return self._take()
             self._foreign.resume(now_ms)
             self._start(now_ms)
-        if self._is_connected and now_ms >= self._free_ms:
+        if self._is_connected and now_ms >= max(self._free_ms, self._held_ms):
             point = self._next_point()
             if point is not None and point.due_ms <= now_ms:
                 self._speak(now_ms, point)
@@ -120,6 +125,7 @@ class DartEngine:
         Raises:
             KeyError: the fuelling point is not on this bus.
         """
+        self._held_ms = 0
         self._by_fp[command.fp].submit(now_ms, command)
         return self._take()
 
@@ -132,13 +138,14 @@ class DartEngine:
         if self._foreign.quiet_until_ms is not None:
             return self._foreign.quiet_until_ms
         point = self._next_point()
-        return None if point is None else max(self._free_ms, point.due_ms)
+        return None if point is None else max(self._free_ms, self._held_ms, point.due_ms)
 
     def _start(self, now_ms: int) -> None:
         self._decoder.clear()
         self._echo.restart()
         self._awaiting = None
         self._free_ms = now_ms
+        self._held_ms = 0
         for point in self._points:
             point.start(now_ms)
 
@@ -217,7 +224,10 @@ class DartEngine:
         self._outputs.append(Send(ack))
         self._echo.on_sent(ack)
         self._free_ms = now_ms + self._wire_ms(len(ack)) + self._options.gap_ms
+        lifted = point.side.watch.lifted
         point.on_data(now_ms, frame)
+        if lifted is None and point.side.watch.lifted is not None:
+            self._held_ms = self._free_ms + LIFT_HOLD_MS
 
     def _on_foreign_poll(self, now_ms: int, frame: ControlFrame) -> None:
         """Another controller's poll: after the third, leave the bus to it and tell the staff."""

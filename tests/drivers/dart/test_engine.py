@@ -8,6 +8,7 @@ import pytest
 
 from drivers.dart import DRIVER
 from drivers.dart.codec import ControlFrame, ControlKind, DataFrame
+from drivers.dart.engine import LIFT_HOLD_MS
 from drivers.dart.orders import Ask
 from drivers.dart.point import JOBS_MAX
 from drivers.dart.reports import PumpAlarm
@@ -94,6 +95,27 @@ def test_a_lift_is_believed_at_once_not_in_the_next_round() -> None:
     confirmed_by = bench.sent[bench.sent.index(heard[0]) :]
     assert all(raw[0] == 0x50 for raw in confirmed_by), "no other address was asked in between"
     assert len(confirmed_by) <= 4
+
+
+def test_the_bus_waits_for_the_authorisation_of_a_lift_but_not_for_long() -> None:
+    bench = Bench(points=16).ready()
+    bench.pump.lift(bench.now_ms, ONE)
+    bench.run_until(lambda: bool(bench.of(NozzleChanged)))
+    sent = len(bench.sent)
+    bench.run(LIFT_HOLD_MS)  # other points are due all the time
+    assert len(bench.sent) == sent
+    bench.run(2 * LIFT_HOLD_MS)  # nobody releases it: the round goes on
+    assert len(bench.sent) > sent
+
+
+def test_an_authorisation_within_that_wait_goes_out_as_soon_as_the_wire_allows() -> None:
+    bench = Bench(points=16).ready()
+    bench.pump.lift(bench.now_ms, ONE)
+    bench.run_until(lambda: bool(bench.of(NozzleChanged)))
+    sent = len(bench.sent)
+    bench.submit(Authorise(FP, (ONE,)))
+    bench.run(LIFT_HOLD_MS - 1)
+    assert bench.sent[sent][0] == 0x50
 
 
 def test_a_dead_pump_costs_the_bus_little() -> None:
