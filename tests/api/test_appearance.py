@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import cast
 
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
-from playwright.async_api import Browser, ViewportSize, expect
+from playwright.async_api import ViewportSize, expect
 
-from edge_agent.api.server import serve
+from edge_agent.api.feed import StationFeed
+from edge_agent.api.server import build_app, serve
 from edge_agent.api.sessions import enrolment
+from edge_agent.app.station import Station
 from edge_agent.model.fuelling import FpState
 from tests.api.chromium import Screen, chromium, screen_of
-from tests.api.conftest import app_of
+from tests.api.conftest import TOKEN
 from tests.api.fake_station import FakeStation, fake_station, now_ms, offline, problem
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -47,32 +51,38 @@ def busy_station(points: int = 8) -> FakeStation:
     return station
 
 
-@contextlib.asynccontextmanager
-async def served(station: FakeStation) -> AsyncIterator[str]:
-    app: FastAPI = app_of(station)
-    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(app, on_listening=listening.set_result))
-    try:
-        path = enrolment(app.state.house.admission).path
-        yield f"http://127.0.0.1:{await listening}{path}"
-    finally:
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+@dataclass
+class Stage:
+    """One page of one server, on which each test puts a station of its own."""
+
+    screen: Screen
+    app: FastAPI
+
+    @contextlib.asynccontextmanager
+    async def shows(self, station: FakeStation) -> AsyncIterator[Screen]:
+        self.app.state.feed.close()
+        self.app.state.station = station
+        self.app.state.feed = StationFeed(cast("Station", station))
+        await self.screen.page.evaluate("localStorage.clear()")
+        await self.screen.page.reload()
+        await expect(self.screen.card(1)).to_be_visible()
+        self.screen.forgive("")
+        yield self.screen
+        self.screen.has_no_complaints()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-@contextlib.asynccontextmanager
-async def shown(browser: Browser, station: FakeStation) -> AsyncIterator[Screen]:
-    async with served(station) as link, screen_of(browser, link) as screen:
-        await expect(screen.page.locator(".card").first).to_be_visible()
-        yield screen
-        screen.has_no_complaints()
+async def stage() -> AsyncIterator[Stage]:
+    station = fake_station()
+    app = build_app(cast("Station", station), token=TOKEN, demo=False)
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(app, on_listening=listening.set_result))
+    link = f"http://127.0.0.1:{await listening}{enrolment(app.state.house.admission).path}"
+    async with chromium() as browser, screen_of(browser, link) as screen:
+        yield Stage(screen, app)
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
 
 
 # Contrast after WCAG 2: text against the nearest opaque ground behind it.
@@ -147,19 +157,20 @@ async def _is_fit(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize("points", [2, 8, 16])
-async def test_every_state_is_legible_and_fits(browser: Browser, points: int) -> None:
+async def test_every_state_is_legible_and_fits(stage: Stage, points: int) -> None:
     station = busy_station(points) if points >= 8 else fake_station(points)
-    async with shown(browser, station) as screen:
+    async with stage.shows(station) as screen:
         await expect(screen.page.locator(".card")).to_have_count(points)
         for _ in LANGUAGES:
             for size in SIZES:
                 await screen.page.set_viewport_size(size)
                 await _is_fit(screen)
             await screen.touch("#lang")
+        await screen.page.set_viewport_size(SIZES[0])
 
 
-async def test_every_pane_is_legible_and_fits(browser: Browser) -> None:
-    async with shown(browser, busy_station()) as screen:
+async def test_every_pane_is_legible_and_fits(stage: Stage) -> None:
+    async with stage.shows(busy_station()) as screen:
         panes = {
             "idle point": '[data-fp="8"] .open',
             "prepay": ".tabs button >> nth=2",
@@ -179,7 +190,7 @@ async def test_every_pane_is_legible_and_fits(browser: Browser) -> None:
             assert (pane, await screen.page.evaluate(SPILLED)) == (pane, [])
 
 
-async def test_large_type_and_all_banners_still_fit(browser: Browser) -> None:
+async def test_large_type_and_all_banners_still_fit(stage: Stage) -> None:
     station = busy_station()
     offline(station, now_ms() - 2_530_000, 37)
     station.change(
@@ -188,7 +199,7 @@ async def test_large_type_and_all_banners_still_fit(browser: Browser) -> None:
         stop_all=True,
         problems=(problem("storage_unavailable", "磁盘不可写", "the disk cannot be written"),),
     )
-    async with shown(browser, station) as screen:
+    async with stage.shows(station) as screen:
         banners = screen.page.locator(".banners")
         for text in ("磁盘不可写", "全站已停止", "37 笔销售待上传", "42:1", "演示"):
             await expect(banners).to_contain_text(text)
@@ -197,8 +208,8 @@ async def test_large_type_and_all_banners_still_fit(browser: Browser) -> None:
         await _is_fit(screen)
 
 
-async def test_a_state_is_never_told_by_colour_alone(browser: Browser) -> None:
-    async with shown(browser, busy_station(16)) as screen:
+async def test_a_state_is_never_told_by_colour_alone(stage: Stage) -> None:
+    async with stage.shows(busy_station(16)) as screen:
         faces = await screen.page.locator(".card .face").evaluate_all(
             "faces => faces.map((face) => [face.querySelector('use').getAttribute('href'),"
             " face.textContent])"
@@ -207,8 +218,8 @@ async def test_a_state_is_never_told_by_colour_alone(browser: Browser) -> None:
     assert len(texts) == len(icons) == 9
 
 
-async def test_what_calls_and_what_flows_moves(browser: Browser) -> None:
-    async with shown(browser, busy_station()) as screen:
+async def test_what_calls_and_what_flows_moves(stage: Stage) -> None:
+    async with stage.shows(busy_station()) as screen:
         calling = screen.card(1).locator(".head")
         script = "node => getComputedStyle(node).backgroundColor"
         first = await calling.evaluate(script)
@@ -219,11 +230,11 @@ async def test_what_calls_and_what_flows_moves(browser: Browser) -> None:
         )
 
 
-async def test_an_impatient_finger_pays_once(browser: Browser) -> None:
+async def test_an_impatient_finger_pays_once(stage: Stage) -> None:
     station = fake_station()
     station.deliver(1, 20_000)
     station.hang_settle = asyncio.Event()
-    async with shown(browser, station) as screen:
+    async with stage.shows(station) as screen:
         await screen.touch("#unpaid .row")
         button = screen.page.locator(".settle.go")
         await button.dblclick()
@@ -233,10 +244,10 @@ async def test_an_impatient_finger_pays_once(browser: Browser) -> None:
     assert [what for what, _ in station.asked].count("settle") == 1
 
 
-async def test_a_lost_answer_is_asked_for_again_under_the_same_key(browser: Browser) -> None:
+async def test_a_lost_answer_is_asked_for_again_under_the_same_key(stage: Stage) -> None:
     station = fake_station()
     station.deliver(1, 20_000)
-    async with shown(browser, station) as screen:
+    async with stage.shows(station) as screen:
         await screen.touch("#unpaid .row")
         station.lose_answer = True
         await screen.touch(".settle.go")
@@ -248,10 +259,10 @@ async def test_a_lost_answer_is_asked_for_again_under_the_same_key(browser: Brow
     assert len(station.sold) == 1
 
 
-async def test_stored_value_that_does_not_suffice_is_joined_by_cash(browser: Browser) -> None:
+async def test_stored_value_that_does_not_suffice_is_joined_by_cash(stage: Stage) -> None:
     station = fake_station()
     station.deliver(1, 20_000)
-    async with shown(browser, station) as screen:
+    async with stage.shows(station) as screen:
         await screen.touch("#unpaid .row")
         await screen.touch(".member-add")
         for digit in "62000002":
@@ -264,10 +275,10 @@ async def test_stored_value_that_does_not_suffice_is_joined_by_cash(browser: Bro
     assert tenders == [("stored_value", 5_000), ("cash", 10_700)]
 
 
-async def test_a_fuelling_paid_elsewhere_leaves_the_pane(browser: Browser) -> None:
+async def test_a_fuelling_paid_elsewhere_leaves_the_pane(stage: Stage) -> None:
     station = fake_station()
     fuelling = station.deliver(1, 20_000)
-    async with shown(browser, station) as screen:
+    async with stage.shows(station) as screen:
         await screen.touch("#unpaid .row")
         await expect(screen.page.locator(".settle.go")).to_be_visible()
         del station.waiting[fuelling]

@@ -190,10 +190,10 @@ async def test_the_keyboard_does_it_all(live: LiveStation, screen: Screen) -> No
 
     await keyboard.press("F1")
     await expect(screen.card(1)).to_have_class(re.compile("chosen"))
-    await keyboard.type("50")
+    await keyboard.type("50.5")
     await keyboard.press("Enter")
     await screen.state_becomes(1, "started")
-    await expect(screen.card(1).locator(".limit")).to_contain_text("¥50")
+    await expect(screen.card(1).locator(".limit")).to_contain_text("¥50.50")
 
     await keyboard.press("F2")
     await keyboard.press("Escape")
