@@ -34,8 +34,8 @@ PIECES_APART_MS: Final = 50
 """Longest pause inside an answer: a USB adapter's latency and a busy machine."""
 
 LIFT_HOLD_MS: Final = 10
-"""How long the bus is kept free for an authorisation once a nozzle was lifted: it is written to disk
-before it is given, and a poll of another point begun meanwhile would hold it up by as much."""
+"""How long the bus is kept free for an authorisation once a nozzle was lifted: it is written to
+disk before it is given, and a poll of another point begun meanwhile would hold it up by as much."""
 
 URGENT_FIRST_MS: Final = 1 << 40
 NO_OUTPUTS: Final[list[Output]] = []

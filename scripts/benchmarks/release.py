@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from drivers.contract import SerialLine
 from drivers.transport.serial import SerialTransport
+from edge_agent.app.forecourt import Forecourt
 from edge_agent.app.station import StationFacts
 from edge_agent.app.supervisor import Supervisor
 from edge_agent.bootstrap.wiring import Agent, Outside, assemble
@@ -182,8 +183,13 @@ async def _until_free(agent: Agent, fps: Iterable[int]) -> None:
     forecourt = agent.station.forecourt
     async with asyncio.timeout(READY_S):
         for fp in fps:
-            while forecourt.point(FpId(fp)).phase is not Phase.READY or forecourt.blocked(FpId(fp)):
-                await asyncio.sleep(0.02)  # noqa: ASYNC110 - nobody tells when nothing blocks it
+            # Nobody tells when nothing blocks a point any more.
+            while not _is_free(forecourt, FpId(fp)):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+def _is_free(forecourt: Forecourt, fp: FpId) -> bool:
+    return forecourt.point(fp).phase is Phase.READY and forecourt.blocked(fp) is None
 
 
 def _order(process: asyncio.subprocess.Process, order: str) -> None:

@@ -98,18 +98,18 @@ def test_a_lift_is_believed_at_once_not_in_the_next_round() -> None:
 
 
 def test_the_bus_waits_for_the_authorisation_of_a_lift_but_not_for_long() -> None:
-    bench = Bench(points=16).ready()
+    bench = Bench(points=16, idle_poll_ms=20).ready()
     bench.pump.lift(bench.now_ms, ONE)
     bench.run_until(lambda: bool(bench.of(NozzleChanged)))
     sent = len(bench.sent)
-    bench.run(LIFT_HOLD_MS)  # other points are due all the time
+    bench.run(LIFT_HOLD_MS)  # other points are due
     assert len(bench.sent) == sent
     bench.run(2 * LIFT_HOLD_MS)  # nobody releases it: the round goes on
     assert len(bench.sent) > sent
 
 
 def test_an_authorisation_within_that_wait_goes_out_as_soon_as_the_wire_allows() -> None:
-    bench = Bench(points=16).ready()
+    bench = Bench(points=16, idle_poll_ms=20).ready()
     bench.pump.lift(bench.now_ms, ONE)
     bench.run_until(lambda: bool(bench.of(NozzleChanged)))
     sent = len(bench.sent)
