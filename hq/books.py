@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.model.canonical import canonical_json, sha256_hex
-from edge_agent.model.ledger import GENESIS_HASH, LedgerHead, LedgerRecord
+from edge_agent.model.ledger import GENESIS_HASH, LedgerHead
 from edge_agent.model.wire import Birth, Telemetry
-from hq.intake import Finding
+from hq.intake import Finding, NewRow
 
+CHECKPOINT_PAGES = 4000
+"""16 MiB of log between checkpoints, each of which waits for the disk twice."""
 PARKED_ROWS = 1000
 PARKED_BYTES = 64 * 1024
 """Most refused messages that are kept, and most bytes of each."""
@@ -41,6 +43,7 @@ class HqBooks:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self.connection.execute(f"PRAGMA {pragma}")
         self.connection.execute("PRAGMA busy_timeout=10000")
+        self.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
         self.connection.executescript(schema)
         self._streams: dict[tuple[str, int], Stream] = {}
@@ -90,13 +93,13 @@ class HqBooks:
         return found + [row[0] for row in rows]
 
     def add_rows(
-        self, stream: Stream, rows: Sequence[LedgerRecord], head: LedgerHead, now_ms: int
+        self, stream: Stream, rows: Sequence[NewRow], head: LedgerHead, now_ms: int
     ) -> Stream:
         """Append rows that continue the stream; return where it stands then."""
         self.connection.executemany(
             "INSERT INTO ledger (stream, seq, kind, at_ms, body, hash, received_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(stream.id, r.seq, r.kind, r.at_ms, r.body, r.hash, now_ms) for r in rows],
+            [(stream.id, *row, now_ms) for row in rows],
         )
         self.connection.execute(
             "UPDATE stream SET up_to_seq = ?, head_hash = ? WHERE id = ?",

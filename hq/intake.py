@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from edge_agent.core.chain import digest
-from edge_agent.model.ledger import LedgerHead, LedgerRecord
+from edge_agent.model.ledger import LedgerHead
 from edge_agent.model.wire import LedgerBatch
 
 
@@ -23,11 +24,15 @@ class Finding:
     detail: str
 
 
+NewRow: TypeAlias = tuple[int, str, int, str, str]
+"""Seq, kind, wall time, body and hash: a plain tuple, since tens of thousands a second pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """The new rows of a batch, where the stream stands after them, and what was wrong."""
 
-    rows: tuple[LedgerRecord, ...]
+    rows: tuple[NewRow, ...]
     head: LedgerHead
     gap: bool = False
     finding: Finding | None = None
@@ -50,7 +55,7 @@ def take_in(head: LedgerHead, batch: LedgerBatch, stored: Sequence[str]) -> Inta
 
 
 def _continue(head: LedgerHead, batch: LedgerBatch) -> Intake:
-    rows: list[LedgerRecord] = []
+    rows: list[NewRow] = []
     prev_hash = head.hash
     epoch = head.epoch
     known = head.seq - batch.first + 1
@@ -62,6 +67,6 @@ def _continue(head: LedgerHead, batch: LedgerBatch) -> Intake:
         if found != claimed:
             finding = Finding(seq, "chain_broken", f"{claimed} claimed, {found} found")
             return Intake(tuple(rows), LedgerHead(epoch, seq - 1, prev_hash), finding=finding)
-        rows.append(LedgerRecord(epoch, seq, kind, at_ms, body, prev_hash, claimed))
+        rows.append((seq, kind, at_ms, body, claimed))
         prev_hash = claimed
     return Intake(tuple(rows), LedgerHead(epoch, head.seq + len(rows), prev_hash))

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS stream (
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS ledger (
-    stream INTEGER NOT NULL REFERENCES stream (id),
+    stream INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     kind TEXT NOT NULL,
     at_ms INTEGER NOT NULL,

@@ -1,8 +1,9 @@
 """What travels between a station and headquarters: topics, messages and their bytes.
 
-A message is the zlib of its canonical JSON. Size is bounded before and after decompression, every
-field is typed and bounded, and any bytes give either a message or `MessageRefused` with a stable
-reason, so that a hostile or broken peer can neither stop a loop nor fill a memory.
+A message is the zlib of its JSON. Size is bounded before and after decompression, every field is
+typed and bounded, and any bytes give either a message or `MessageRefused` with a stable reason, so
+that a hostile or broken peer can neither stop a loop nor fill a memory. What is signed is signed
+over canonical JSON (`signing_bytes`), whatever the order of the fields that travelled.
 
 Messages carry their station and version themselves, so they make sense under MQTT 3.1.1 as well.
 Unknown fields are ignored, since a newer peer may add some; a signed catalogue tolerates none,
@@ -11,7 +12,6 @@ because its signature covers what is read.
 
 from __future__ import annotations
 
-import json
 import zlib
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -251,10 +251,7 @@ def encode(message: WireMessage) -> bytes:
     Raises:
         MessageRefused: `oversized`; the peer would not take it.
     """
-    # Sorted keys, no blanks, no floats by the models' types: this is canonical JSON.
-    plain = json.dumps(
-        message.model_dump(), ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    ).encode()
+    plain = message.model_dump_json().encode()
     payload = zlib.compress(plain, ZLIB_LEVEL)
     if len(plain) > MAX_PLAIN_BYTES or len(payload) > MAX_MESSAGE_BYTES:
         raise refuse("oversized", f"{len(plain)} bytes, {len(payload)} compressed")
