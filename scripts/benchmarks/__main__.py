@@ -20,6 +20,8 @@ MEASUREMENTS: Final[dict[str, str]] = {
     "pricing": "quotes with 12 and 50 offers",
     "members": "a member by plate among a million",
     "settling": "settlements a second beside bare fdatasync",
+    "backlog": "100,000 records to headquarters, and a restart with a million waiting",
+    "plates": "plates read in a 1080p frame",
     "simulated": "a simulated station beside real time",
 }
 """Modules of this package, in the order of a run, and what each measures."""

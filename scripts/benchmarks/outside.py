@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import string
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from edge_agent.model.station import Grade
 from edge_agent.model.units import UnitPrice
 from edge_agent.model.wire import MemberEntry
 from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.ports import Inbound
 from edge_agent.security.blind_index import KeyedIndex
 from edge_agent.store.station import StationStore
 from hq.keys import HqKeys
@@ -23,7 +25,7 @@ POLICY: Final = Path(__file__).parents[2] / "config" / "policy.json"
 KEYS: Final = HqKeys(bytes(range(32, 64)), bytes(range(32)))
 INDEX: Final = KeyedIndex(bytes(range(32)))
 NO_DIGEST: Final = "0" * 64
-GRANTED_FEN: Final = 50_000_000
+GRANTED_FEN: Final = 10**11
 PRICES: Final = PriceSet(
     PriceSetId("bench-1"), 1, 0, {GradeId("92"): UnitPrice(7_850), GradeId("95"): UnitPrice(8_350)}
 )
@@ -66,3 +68,24 @@ def member(number: int, index: str | None = None) -> MemberEntry:
         plate_pay=True,
         indexes={"plate": [index or INDEX.of("plate", plate(number))]},
     )
+
+
+class NoUplink:
+    """`ports.Uplink` of a station whose network is down: nothing on the pump's path needs it."""
+
+    connected = False
+
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None) -> None:
+        """Never called while there is no connection."""
+
+    async def messages(self) -> AsyncIterator[Inbound | bool]:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        yield False
+
+
+class NoParking:
+    """`ports.Parking` where nothing comes in."""
+
+    def park(self, topic: str, reason: str, payload: bytes) -> None:
+        """Never called without an uplink."""

@@ -22,7 +22,6 @@ from edge_agent.model.ids import BayId, CameraId, FpId, StationId
 from edge_agent.model.plates import PlateSighting, parse_plate
 from edge_agent.model.station import BusPlan, StationPlan
 from edge_agent.observe.clock import SystemClock, SystemEntropy
-from edge_agent.ports import Inbound
 from edge_agent.security.signatures import TrustedKeys
 from edge_agent.store.station import StationStore
 from scripts.benchmarks.outside import (
@@ -32,6 +31,8 @@ from scripts.benchmarks.outside import (
     NO_DIGEST,
     POLICY,
     PRICES,
+    NoParking,
+    NoUplink,
     folder,
     member,
     open_store,
@@ -71,27 +72,6 @@ def measure(scale: Scale) -> list[Row]:
                      "lifts": len(found)},
         )
     ]  # fmt: skip
-
-
-class NoUplink:
-    """`ports.Uplink` of a station whose network is down: nothing on the pump's path needs it."""
-
-    connected = False
-
-    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None) -> None:
-        """Never called while there is no connection."""
-
-    async def messages(self) -> AsyncIterator[Inbound | bool]:
-        """Wait for ever."""
-        await asyncio.Event().wait()
-        yield False
-
-
-class NoParking:
-    """`ports.Parking` where nothing comes in."""
-
-    def park(self, topic: str, reason: str, payload: bytes) -> None:
-        """Never called without an uplink."""
 
 
 async def publish(store: StationStore, members: int) -> None:
