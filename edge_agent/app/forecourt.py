@@ -61,6 +61,7 @@ _RUNNING = frozenset(
 )
 
 Changed = Callable[[FpId], None]
+Recorded = Callable[[RecordBody], None]
 Completed = Callable[[FuellingCompleted], Awaitable[None]]
 
 
@@ -98,6 +99,7 @@ class Forecourt:
         self._stopping = False
         self._changed: list[Changed] = []
         self._completed: list[Completed] = []
+        self._recorded: list[Recorded] = []
         self._following: set[asyncio.Task[None]] = set()
         now_ms = clock.wall_ms()
         self._lanes = {plan.fp: _Lane(restored(plan, books), now_ms) for plan in plans}
@@ -129,6 +131,10 @@ class Forecourt:
     def on_completed(self, listener: Completed) -> None:
         """Await `listener` after each fuelling that is durably completed."""
         self._completed.append(listener)
+
+    def on_recorded(self, listener: Recorded) -> None:
+        """Call `listener` with each record of a point once it is durable."""
+        self._recorded.append(listener)
 
     def guards(self, fp: FpId) -> Guards:
         """Return what the rest of the station says about authorising this point now."""
@@ -268,6 +274,9 @@ class Forecourt:
         self._enter(lane, taken)
         if answer is not None and not answer.done():
             answer.set_result(lane.point)
+        for body in taken.writes:
+            for listener in self._recorded:
+                listener(body)
         for body in taken.completed:
             self._follow(body)
 

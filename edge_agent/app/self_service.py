@@ -12,9 +12,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from edge_agent.app.point_of_sale import PointOfSale
-
 from edge_agent.app.forecourt import Forecourt
+from edge_agent.app.point_of_sale import PointOfSale
 from edge_agent.core.point import Phase, Point, fp_state
 from edge_agent.core.visits import LEAST_VOTES, NO_VISITS, Visit, current, seen, served
 from edge_agent.model.dispenser import Preset

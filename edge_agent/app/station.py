@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from edge_agent.model.errors import Problem
 from edge_agent.model.fuelling import AuthoriseRequest
 from edge_agent.model.ids import FuellingId, GradeId, MemberRef
 from edge_agent.model.prices import PriceSet
+from edge_agent.model.records import FuellingCancelled, RecordBody
 from edge_agent.model.station import StationPlan
+from edge_agent.model.units import Money
 from edge_agent.model.views import (
     CameraView,
     FpView,
@@ -28,6 +31,10 @@ from edge_agent.ports import Books, Catalogues, Clock
 
 PRICE_CHECK_S = 1.0
 """How often the price set in force is looked up, so that one becomes valid within a second."""
+
+RETURN_SHOWN_MS = 600_000
+MOST_RETURNS = 20
+"""For how long, and for how many at once, the till is told to hand a prepayment back."""
 
 PROBLEMS = {
     problem.code: problem
@@ -94,7 +101,9 @@ class Station:
         self._watchers: set[asyncio.Event] = set()
         self._problem_since: dict[str, int] = {}
         self._price_set: PriceSet | None = None
+        self._returns: deque[ProblemView] = deque(maxlen=MOST_RETURNS)
         forecourt.subscribe(lambda _: self.touch())
+        forecourt.on_recorded(self._note_return)
         sync.subscribe(self.touch)
 
     async def run(self) -> None:
@@ -238,10 +247,21 @@ class Station:
                 self._problem_since.setdefault(code, now_ms)
             else:
                 self._problem_since.pop(code, None)
-        return [
+        standing = [
             ProblemView(code, PROBLEMS[code].text_zh, PROBLEMS[code].text_en, since_ms)
             for code, since_ms in self._problem_since.items()
         ]
+        recent = [one for one in self._returns if now_ms - one.since_ms <= RETURN_SHOWN_MS]
+        return standing + recent
+
+    def _note_return(self, body: RecordBody) -> None:
+        """A prepayment without fuel has to be handed back: say so at the till."""
+        if isinstance(body, FuellingCancelled) and body.prepaid_fen:
+            amount = Money(body.prepaid_fen)
+            text_zh = f"油机{body.fp}未加油，请退还预付款 ¥{amount}"
+            text_en = f"pump {body.fp}: no fuel was taken, hand back the prepaid ¥{amount}"
+            now_ms = self._clock.wall_ms()
+            self._returns.append(ProblemView("prepaid_return", text_zh, text_en, now_ms))
 
     def _grade_name(self, grade: str) -> str:
         return self._grades.get(GradeId(grade), grade)

@@ -130,8 +130,13 @@ def _resolve(point: Point, at: Moment) -> Step:
 
 def cleared(point: Point, writes: tuple[RecordBody, ...], at: Moment) -> Step:
     """The fuelling is decided: write it, then clear the dispenser for the next one."""
+    failed = point.current is not None and point.current.failure is not None
     clearing = replace(
-        point, phase=Phase.CLEARING, deadline_ms=at.monotonic_ms + CLEAR_MS, retries=0
+        point,
+        phase=Phase.CLEARING,
+        must_hang=point.lifted is not None and not failed,
+        deadline_ms=at.monotonic_ms + CLEAR_MS,
+        retries=0,
     )
     return Step(clearing, writes, (Clear(point.fp),))
 

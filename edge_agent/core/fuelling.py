@@ -82,7 +82,8 @@ def _observe(point: Point, given: Input) -> Point:
         case NozzleChanged():
             if given.lifted:
                 return replace(point, lifted=given.nozzle)
-            return replace(point, lifted=None) if point.lifted == given.nozzle else point
+            hung = point.lifted == given.nozzle
+            return replace(point, lifted=None, must_hang=False) if hung else point
         case Progress() if point.current is not None and given.volume >= point.current.volume:
             current = replace(point.current, volume=given.volume, amount=given.amount)
             return replace(point, current=current)

@@ -109,6 +109,8 @@ class Point:
     phase: Phase = Phase.LOST
     status: DispenserStatus | None = None
     lifted: LogicalNozzle | None = None
+    must_hang: bool = False
+    """A fuelling ended with the nozzle still out: it is hung up before the next one begins."""
     totals: TotalsByNozzle = field(default_factory=lambda: NO_TOTALS)
     """As the ledger has them."""
     readings: TotalsByNozzle = field(default_factory=lambda: NO_TOTALS)
@@ -159,7 +161,7 @@ def fp_state(point: Point) -> FpState:
             return FpState.FUELLING if flowed else FpState.STARTED
         case DispenserStatus.SUSPENDED:
             return FpState.SUSPENDED_FUELLING if flowed else FpState.SUSPENDED_STARTED
-    return FpState.IDLE if point.lifted is None else FpState.CALLING
+    return FpState.IDLE if point.lifted is None or point.must_hang else FpState.CALLING
 
 
 # --- inputs -------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def begin(point: Point, at: Moment) -> Step:
         phase=Phase.RECONCILING,
         status=None,
         lifted=None,
+        must_hang=False,
         readings=MappingProxyType({}),
         awaiting=reads,
         display=None,

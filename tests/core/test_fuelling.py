@@ -225,6 +225,23 @@ def test_an_authorisation_before_the_lift_waits_for_a_nozzle(rig: Rig) -> None:
     assert (body.nozzle, body.volume_ml) == (2, 10_000)
 
 
+def test_a_preset_that_ends_with_the_nozzle_out_is_no_new_call(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise(preset=Preset(volume=Volume(10_000)))
+    rig.pump.flow(20_000)
+    rig.settle()
+    assert [body.volume_ml for body in rig.completed()] == [10_000]
+    assert (rig.point.phase, fp_state(rig.point)) == (Phase.READY, FpState.IDLE)
+    with pytest.raises(CommandRefused) as refused:
+        rig.authorise()
+    assert refused.value.problem.code == "nozzle_not_hung"
+    rig.pump.hang()
+    rig.settle()
+    fuel(rig, 1_000)
+    assert [body.volume_ml for body in rig.completed()] == [10_000, 1_000]
+
+
 def test_an_authorisation_that_nobody_uses_ends(rig: Rig) -> None:
     rig.authorise("prepay", prepaid=Money(20_000))
     rig.wait(180_000)
