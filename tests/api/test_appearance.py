@@ -20,7 +20,8 @@ from edge_agent.app.station import Station
 from edge_agent.model.fuelling import FpState
 from tests.api.chromium import Screen, chromium, screen_of
 from tests.api.conftest import TOKEN
-from tests.api.fake_station import FakeStation, fake_station, now_ms, offline, problem
+from tests.api.fake_figures import now_ms
+from tests.api.fake_station import FakeStation, fake_station, offline, problem
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

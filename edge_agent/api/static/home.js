@@ -77,6 +77,7 @@ function unpaidRow(item) {
 }
 
 function salesList() {
+  if (state.sales === null) return null;
   if (state.sales.length === 0) return h("div.empty", null, icon("receipt"), t("no_sales"));
   return h("ul.rows", { id: "sales" }, state.sales.map(saleRow));
 }

@@ -15,7 +15,7 @@ export const state = {
   busy: new Set(), // orders under way, by name
   notice: null,
   releaseArmed: false,
-  sales: [],
+  sales: null, // the last sales; null until they are here
   lang: remembered("lang", "zh"),
   size: remembered("size", "m"),
   sound: remembered("sound", "on"),
@@ -124,8 +124,9 @@ export function reason(code) {
   return known ? [known.text_zh, known.text_en] : [code, code];
 }
 
-/** Fetch the last sales again. */
+/** Fetch the last sales again. An old list is not shown meanwhile: it would move under a finger. */
 export async function refreshSales() {
+  state.sales = null;
   const sales = await order("sales", () => ask("GET", "/v1/sales?limit=40"));
   if (sales) state.sales = sales;
   redraw();
