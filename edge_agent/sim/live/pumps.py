@@ -39,6 +39,8 @@ class LivePumps:
             )
             for point in plan.fuelling_points()
         }
+        self.lines: dict[str, PtyTransport] = {}
+        """The pumps' end of each serial bus; whoever writes there is noise on the line."""
         self._serving: list[asyncio.Task[None]] = []
         self._servers: list[ModbusPumpServer] = []
 
@@ -68,7 +70,7 @@ class LivePumps:
             await server.start()
             self._servers.append(server)
             return Wiring(port=server.port)
-        far_end = PtyTransport()
+        far_end = self.lines[bus.bus] = PtyTransport()
         runner = PumpRunner(driver.build_simulator(bus, pumps), far_end, self._clock)
         self._serving.append(asyncio.create_task(runner.run(), name=f"pumps {bus.bus}"))
         link = devices / f"{bus.bus}.tty"

@@ -98,6 +98,11 @@ class Rig:
             self._agent = None
             self.paths.address.unlink(missing_ok=True)
 
+    @property
+    def agent(self) -> subprocess.Popen[bytes] | None:
+        """The agent's process, while there is one that was not asked to end."""
+        return self._agent
+
     async def stop_agent(self) -> None:
         """Ask the agent to stop, and wait for it."""
         agent, self._agent = self._agent, None

@@ -1,0 +1,1 @@
+"""The whole station in real processes: agent, broker, headquarters, ptys, Modbus TCP, camera."""
