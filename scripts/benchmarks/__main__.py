@@ -22,6 +22,7 @@ MEASUREMENTS: Final[dict[str, str]] = {
     "settling": "settlements a second beside bare fdatasync",
     "backlog": "100,000 records to headquarters, and a restart with a million waiting",
     "plates": "plates read in a 1080p frame",
+    "footprint": "memory, processor and start of the daemon",
     "simulated": "a simulated station beside real time",
 }
 """Modules of this package, in the order of a run, and what each measures."""
@@ -33,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.getLogger().setLevel(logging.ERROR)  # simulated faults are meant
     wanted: list[str] = options.only or list(MEASUREMENTS)
-    scale = Scale(quick=options.quick)
+    scale = Scale(quick=options.quick, tiny=options.tiny)
     began = time.monotonic()
     if len(wanted) == 1:
         rows, failed = measured(wanted[0], scale), False
     else:
-        rows, failed = _each_by_itself(wanted, quick=options.quick)
+        rows, failed = _each_by_itself(wanted, scale)
     say(f"done in {time.monotonic() - began:.0f} s")
     if options.json:
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
@@ -69,15 +70,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _each_by_itself(names: Sequence[str], *, quick: bool) -> tuple[list[dict[str, Any]], bool]:
+def _each_by_itself(names: Sequence[str], scale: Scale) -> tuple[list[dict[str, Any]], bool]:
     """Run measurements in processes of their own, so that none warms or burdens the next."""
     rows: list[dict[str, Any]] = []
     failed = False
     for name in names:
-        command = [sys.executable, "-m", "scripts.benchmarks", "--json", "--only", name]
-        done = subprocess.run(
-            [*command, *(["--quick"] if quick else [])], stdout=subprocess.PIPE, check=False
-        )
+        sizes = [f"--{size}" for size in ("quick", "tiny") if getattr(scale, size)]
+        command = [sys.executable, "-m", "scripts.benchmarks", "--json", *sizes, "--only", name]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
         if done.returncode == 0:
             rows += json.loads(done.stdout)
         else:
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="rows as JSON on stdout")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, within 90 s")
+    parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--only", action="append", choices=list(MEASUREMENTS), metavar="NAME",
         help="only this measurement; may be given again",

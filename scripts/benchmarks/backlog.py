@@ -36,8 +36,8 @@ STATION: Final = StationId("bench-1")
 AT_ONCE: Final = 600
 DRAIN_S: Final = 300.0
 BOOK_ALARMS: Final = frozenset({"ledger_fork", "chain_broken"})
-"""What headquarters may find wrong with rows. It also finds that nobody granted these members money,
-which is so."""
+"""What headquarters may find wrong with rows. It also finds, rightly, that nobody granted these
+members money."""
 
 
 def measure(scale: Scale) -> list[Row]:
