@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from edge_agent.core.authorisation import blocked
+from edge_agent.core.authorisation import PROBLEMS, blocked
 from edge_agent.core.fuelling import step
 from edge_agent.core.identity import uuid7
 from edge_agent.core.point import (
@@ -34,8 +34,8 @@ from edge_agent.core.point import (
     Tick,
     fp_state,
 )
-from edge_agent.model.dispenser import DispenserEvent, Progress, Resume, Stop, Suspend
-from edge_agent.model.errors import RefusedError, StorageUnavailable
+from edge_agent.model.dispenser import Authorise, DispenserEvent, Progress, Resume, Stop, Suspend
+from edge_agent.model.errors import CommandRefused, RefusedError, StorageUnavailable
 from edge_agent.model.fuelling import AuthoriseRequest
 from edge_agent.model.ids import FpId, FuellingId, LogicalNozzle, PriceSetId
 from edge_agent.model.prices import PriceSet
@@ -53,6 +53,8 @@ from edge_agent.ports import Books, Clock, Dispensers, Entropy
 logger = logging.getLogger(__name__)
 
 STORAGE_RETRY_S = 1.0
+ANSWER_S = 10.0
+"""How long somebody waits for an authorisation: afterwards the customer may be gone."""
 MOST_WAITING = 1_000
 """Inputs that may wait for one point; running figures are dropped first."""
 
@@ -74,6 +76,9 @@ class _Lane:
     waiting: deque[tuple[Input, asyncio.Future[Point] | None]] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     busy: bool = False
+    stops: int = 0
+    """How often the point was told to stop: an authorisation that was being written meanwhile is
+    not sent."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -153,20 +158,29 @@ class Forecourt:
 
         Raises:
             KeyError: there is no such point.
-            CommandRefused: it cannot be released now.
+            CommandRefused: it cannot be released now, or did not come to it for ten seconds.
             StorageUnavailable: the books cannot be written; nothing was released.
         """
         asked = AuthoriseAsked(request, self.guards(request.fp))
-        point = await self._ask(request.fp, asked)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                point = await self._ask(request.fp, asked)
+        except TimeoutError:
+            raise CommandRefused(PROBLEMS["fp_busy"], f"FP {request.fp}") from None
         if point.current is None:
             raise RuntimeError("an authorised point has a fuelling")
         return point.current.id
 
     async def stop(self, fp: FpId, operator: str) -> None:
         """End the fuelling of a point, or take its authorisation back."""
-        self._dispensers.command(Stop(self._lanes[fp].point.fp))
-        self._give(fp, StopAsked("stopped"))
+        self._stop(fp, "stopped")
         await self._note(OperatorAction(action="stop", fp=fp, operator=operator))
+
+    def _stop(self, fp: FpId, reason: str) -> None:
+        lane = self._lanes[fp]
+        lane.stops += 1
+        self._dispensers.command(Stop(fp))
+        self._give(fp, StopAsked(reason))
 
     async def suspend(self, fp: FpId, operator: str) -> None:
         """Pause the flow of a point."""
@@ -182,8 +196,7 @@ class Forecourt:
         """Stop every point at once and authorise none until released."""
         self._stop_all = True
         for fp in self._lanes:
-            self._dispensers.command(Stop(fp))
-            self._give(fp, StopAsked("stop_all"))
+            self._stop(fp, "stop_all")
         await self._note(StopAllOrdered(active=True, operator=operator))
         self._tell_changed(*self._lanes)
 
@@ -201,9 +214,13 @@ class Forecourt:
         """Authorise nothing any more, and wait for running fuellings to be recorded.
 
         Nothing is stopped at the dispensers: what still flows when time is up flows on, and the
-        next start takes it up. Returns whether everything came to rest.
+        next start takes it up. An authorisation that no dispenser has heard of yet is taken back.
+        Returns whether everything came to rest.
         """
         self._stopping = True
+        for fp, lane in self._lanes.items():
+            if lane.point.phase is Phase.ARMED:
+                self._give(fp, StopAsked("agent_stopping"))
         self._tell_changed(*self._lanes)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
@@ -264,13 +281,13 @@ class Forecourt:
             lane.busy = False
 
     async def _take(self, lane: _Lane, given: Input, answer: asyncio.Future[Point] | None) -> None:
-        try:
-            taken = await self._durable_step(lane, given, wait=answer is None)
-        except (RefusedError, StorageUnavailable) as error:
-            if answer is None:
-                raise
-            _fail(answer, error)
+        stops = lane.stops
+        taken = await self._answered_step(lane, given, answer)
+        if taken is None:
             return
+        if lane.stops != stops:
+            kept = tuple(c for c in taken.commands if not isinstance(c, Authorise))
+            taken = replace(taken, commands=kept)
         self._enter(lane, taken)
         if answer is not None and not answer.done():
             answer.set_result(lane.point)
@@ -280,9 +297,28 @@ class Forecourt:
         for body in taken.completed:
             self._follow(body)
 
+    async def _answered_step(
+        self, lane: _Lane, given: Input, answer: asyncio.Future[Point] | None
+    ) -> Step | None:
+        """Take a step; what it raises goes to who asked, and None comes back."""
+        if answer is None:
+            return await self._durable_step(lane, given, wait=True)
+        if answer.done():
+            return None  # who asked has given up
+        try:
+            return await self._durable_step(lane, given, wait=False)
+        except (RefusedError, StorageUnavailable) as error:
+            _fail(answer, error)
+            return None
+        except BaseException:
+            answer.cancel()  # nobody waits for ever on a lane that dies
+            raise
+
     async def _durable_step(self, lane: _Lane, given: Input, *, wait: bool) -> Step:
         """Take one step and write it; with `wait`, for as long as the disk takes to recover."""
         while True:
+            if isinstance(given, AuthoriseAsked):
+                given = replace(given, guards=self.guards(lane.point.fp))
             taken = step(lane.point, given, self._moment())
             if not taken.writes:
                 return taken

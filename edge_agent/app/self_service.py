@@ -19,7 +19,7 @@ from edge_agent.core.visits import LEAST_VOTES, NO_VISITS, Visit, current, seen,
 from edge_agent.model.dispenser import Preset
 from edge_agent.model.errors import RefusedError, StorageUnavailable
 from edge_agent.model.fuelling import AuthoriseRequest, FpState
-from edge_agent.model.ids import BayId, FpId, FuellingId, PlateRef
+from edge_agent.model.ids import BayId, FpId, FuellingId, MemberRef, PlateRef
 from edge_agent.model.membership import KnownPlate
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.policy import Policy
@@ -29,6 +29,8 @@ from edge_agent.ports import BlindIndex, Books, Catalogues, Clock
 
 logger = logging.getLogger(__name__)
 
+FRESH_MS = 90_000
+"""A plate that was last seen longer ago than this may have driven off since."""
 LEAST_LIMIT = Money(1_000)
 """With less than 10 yuan to spend, the attendant decides."""
 
@@ -55,7 +57,7 @@ class SelfService:
         self._policy = policy
         self._visits = NO_VISITS
         self._tasks: set[asyncio.Task[None]] = set()
-        self._asking: set[FpId] = set()
+        self._tried: set[FpId] = set()
         forecourt.subscribe(self._on_point)
         forecourt.on_completed(self._on_completed)
 
@@ -81,14 +83,17 @@ class SelfService:
         return None if bay is None else current(self._visits, bay, self._clock.wall_ms())
 
     def _on_point(self, fp: FpId) -> None:
+        """One attempt per lift: what fails or is stopped is for the attendant to take up again."""
         point = self._forecourt.point(fp)
+        if point.lifted is None:
+            self._tried.discard(fp)
         if point.phase is not Phase.READY or fp_state(point) is not FpState.CALLING:
             return
-        if fp in self._asking or self._forecourt.stop_all_active:
+        if fp in self._tried or self._forecourt.blocked(fp) is not None:
             return
         request = self._wish(point)
         if request is not None:
-            self._asking.add(fp)
+            self._tried.add(fp)
             task = asyncio.ensure_future(self._release(request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -96,7 +101,7 @@ class SelfService:
     def _wish(self, point: Point) -> AuthoriseRequest | None:
         policy = self._policy()
         visit = self.visit_at(point.plan.bay)
-        if visit is not None and not visit.served:
+        if visit is not None and self._may_pay(visit):
             limit = self._plate_limit(visit, policy)
             if limit is not None and visit.plate.member is not None:
                 return AuthoriseRequest(
@@ -109,6 +114,10 @@ class SelfService:
             return AuthoriseRequest(point.fp, "policy")
         return None
 
+    def _may_pay(self, visit: Visit) -> bool:
+        """The car that is seen must be the one that lifts: seen lately, and not served yet."""
+        return not visit.served and self._clock.wall_ms() - visit.seen_ms <= FRESH_MS
+
     def _plate_limit(self, visit: Visit, policy: Policy) -> Money | None:
         """Return up to how much this plate may be charged now; None for not at all."""
         member = visit.plate.member
@@ -119,21 +128,29 @@ class SelfService:
         account = self._books.account(member.account)
         if account is None:
             return None
-        limit = min(account.available, Money(policy.plate_pay.max_amount_fen))
+        limit = min(
+            account.available - self._promised(member.ref), Money(policy.plate_pay.max_amount_fen)
+        )
         return limit if limit >= LEAST_LIMIT else None
+
+    def _promised(self, member: MemberRef) -> Money:
+        """Return what fuellings that this member's plates released may still cost."""
+        begun = [item.authorised for item in self._books.open_fuellings()]
+        ended = [item.completed for item in self._books.unpaid()]
+        costs = [(b.plate_ref, b.member_ref, b.preset_amount_fen or 0) for b in begun]
+        costs += [(b.plate_ref, b.member_ref, b.amount_fen) for b in ended]
+        return Money(sum(fen for plate, ref, fen in costs if plate and ref == member))
 
     async def _release(self, request: AuthoriseRequest) -> None:
         try:
             await self._forecourt.authorise(request)
         except (RefusedError, StorageUnavailable) as error:
             logger.info("not released", extra={"fp": request.fp, "code": error.problem.code})
-        finally:
-            self._asking.discard(request.fp)
 
     async def _on_completed(self, body: FuellingCompleted) -> None:
         bay = self._forecourt.point(FpId(body.fp)).plan.bay
         if bay is not None:
-            self._visits = served(self._visits, bay, body.plate_ref)
+            self._visits = served(self._visits, bay)
         await self._settle(body)
 
     async def _settle(self, body: FuellingCompleted) -> None:

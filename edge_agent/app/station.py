@@ -55,6 +55,11 @@ PROBLEMS = {
             "headquarters found a fork in this station's ledger; call headquarters now",
         ),
         Problem("no_price_set", "尚未收到油价，不能加油", "no price set was received yet"),
+        Problem(
+            "policy_not_used",
+            "新政策无法读取，仍按旧政策计价，请联系总部",
+            "the newest policy cannot be read: the last one holds; call headquarters",
+        ),
         Problem("camera_trouble", "摄像头异常，请检查", "a camera is blind, lost or frozen"),
         Problem("stop_all", "全站已停止", "everything is stopped"),
     )
@@ -238,6 +243,7 @@ class Station:
             "clock_untrusted": not self._clock.trusted,
             "hq_fork": self.sync.view().fork_alarm,
             "no_price_set": self._price_set is None,
+            "policy_not_used": self.pos.policy_problem() is not None,
             "camera_trouble": any(camera.health not in ("ok", "off") for camera in cameras),
             "stop_all": self.forecourt.stop_all_active,
         }

@@ -1,15 +1,16 @@
 """Keeps the loops of the agent alive, and tells whether they are.
 
-A loop that fails is started again, a few times a minute; one that goes on failing, or that must
-not fail at all, ends the agent, so that systemd starts it afresh and recovery runs. This is one of
-the few places where any exception is caught: what it was is logged and counted.
+A loop that fails, or that returns though it should not, is started again, with growing pauses and
+for ever: a camera or the uplink must never take the pumps down. Only an essential one, without
+which nothing can be sold rightly, ends the agent, so that systemd starts it afresh and recovery
+runs. One of the few places where any exception is caught: what it was is logged and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,9 +18,10 @@ from edge_agent.ports import Clock
 
 logger = logging.getLogger(__name__)
 
-RESTARTS = 5
-WITHIN_MS = 60_000
-RESTART_PAUSE_S = 0.5
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_MS = 60_000
+"""A loop that ran for so long before it failed starts again without a long pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Supervisor:
         """Run all loops.
 
         Raises:
-            LoopFailed: an essential loop failed, or another one too often.
+            LoopFailed: an essential loop failed.
         """
         tasks = [asyncio.create_task(self._keep(loop), name=loop.name) for loop in loops]
         try:
@@ -59,21 +61,22 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, loop: Loop) -> None:
-        failed_ms: deque[int] = deque(maxlen=RESTARTS)
+        pause_s = FIRST_PAUSE_S
         while True:
+            began_ms = self.clock.monotonic_ms()
             try:
                 await loop.run()
+                logger.error("loop ended", extra={"loop": loop.name})
             except Exception as error:
-                self.failures[loop.name] += 1
                 logger.exception("loop failed", extra={"loop": loop.name})
-                now_ms = self.clock.monotonic_ms()
-                spent = len(failed_ms) == RESTARTS and now_ms - failed_ms[0] < WITHIN_MS
-                if loop.essential or spent:
+                if loop.essential:
+                    self.failures[loop.name] += 1
                     raise LoopFailed(loop.name) from error
-                failed_ms.append(now_ms)
-                await asyncio.sleep(RESTART_PAUSE_S)
-            else:
-                return
+            self.failures[loop.name] += 1
+            if self.clock.monotonic_ms() - began_ms >= STEADY_MS:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def stale(ticked_ms: Mapping[str, int], now_ms: int, bound_ms: int) -> list[str]:

@@ -23,14 +23,16 @@ from edge_agent.config.loading import load_config
 from edge_agent.config.paths import StationPaths
 from edge_agent.config.station import StationConfig
 from edge_agent.model import topics
+from edge_agent.model.errors import StorageUnavailable
 from edge_agent.model.ids import CameraId
-from edge_agent.model.records import StationStarted, StationStopped
+from edge_agent.model.records import RecordBody, StationStarted, StationStopped
 from edge_agent.model.station import StationPlan
 from edge_agent.model.wire import Death, encode
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.observe.metrics import AgentFigures
 from edge_agent.observe.systemd import Notifier, Watchdog
 from edge_agent.observe.time_service import synchronisation
+from edge_agent.ports import Books
 from edge_agent.security.blind_index import KeyedIndex
 from edge_agent.security.key_files import read_secret
 from edge_agent.security.signatures import TrustedKeys
@@ -104,7 +106,7 @@ class _Daemon:
     ) -> None:
         supervisor = Supervisor(agent.outside.clock)
         books = agent.outside.store.books
-        await books.append([self._started(agent)])
+        await _noted(books, self._started(agent))
         self.paths.pid.write_text(f"{os.getpid()}\n", encoding="ascii")
         loops = [
             *agent.loops(),
@@ -119,7 +121,7 @@ class _Daemon:
             Notifier().stopping()
             if not await agent.station.forecourt.come_to_rest(REST_WITHIN_S):
                 logger.warning("stopping while fuel flows; the next start takes it up")
-            await books.append([StationStopped(boot_id=agent.outside.boot_id)])
+            await _noted(books, StationStopped(boot_id=agent.outside.boot_id))
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError, LoopFailed):
@@ -213,3 +215,11 @@ class _Daemon:
             settings, topics.station_filters(plan.station),
             (topics.up(plan.station, "birth"), will), entropy,
         )  # fmt: skip
+
+
+async def _noted(books: Books, body: RecordBody) -> None:
+    """Record a start or stop; a full disk prevents neither."""
+    try:
+        await books.append([body])
+    except StorageUnavailable as error:
+        logger.warning("not recorded", extra={"kind": body.kind, "code": error.problem.code})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge_agent.core.point import Guards, Moment, Phase, Point, Step
+from edge_agent.core.point import FLOWING, Guards, Moment, Phase, Point, Step
 from edge_agent.model.dispenser import Authorise, DispenserStatus, Preset
 from edge_agent.model.errors import CommandRefused, Problem
 from edge_agent.model.records import FuellingAuthorised
@@ -50,12 +50,17 @@ _HINDRANCES: tuple[tuple[str, Callable[[Point, Guards], bool]], ...] = (
     ("fp_reconciling", lambda point, _: point.phase is Phase.RECONCILING),
     ("fp_closed", lambda point, _: point.status is DispenserStatus.CLOSED),
     ("fp_inoperative", lambda point, _: point.status in _INOPERATIVE),
-    ("fp_busy", lambda point, _: point.phase is not Phase.READY or point.current is not None),
+    ("fp_busy", lambda point, _: point.phase is not Phase.READY or point.status in FLOWING),
     ("nozzle_not_hung", lambda point, _: point.must_hang),
     ("price_change", lambda point, _: point.programming),
-    ("no_price", lambda point, _: point.applied is None),
+    ("no_price", lambda point, _: not _is_priced(point)),
     ("unpaid_limit", lambda _, guards: guards.unpaid >= guards.unpaid_limit),
 )
+
+
+def _is_priced(point: Point) -> bool:
+    applied = point.applied
+    return applied is not None and all(nozzle in applied.prices for nozzle in point.all_nozzles())
 
 
 def blocked(point: Point, guards: Guards) -> str | None:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-from edge_agent.core.point import Current, Input, Moment, Phase, Point, Step, TotalsByNozzle
-from edge_agent.core.reconciliation import Delivered, unwatched, watched
+from edge_agent.core.point import (
+    FLOWING,
+    Current,
+    Input,
+    Moment,
+    Phase,
+    Point,
+    Step,
+    TotalsByNozzle,
+)
+from edge_agent.core.reconciliation import Delivered, interrupted, watched
 from edge_agent.model.dispenser import (
     Clear,
     CommandFailed,
@@ -14,6 +23,7 @@ from edge_agent.model.dispenser import (
     FuellingEnded,
     ReadTotals,
     ReadTransaction,
+    Stop,
     TotalsRead,
 )
 from edge_agent.model.ids import LogicalNozzle, PriceSetId
@@ -78,7 +88,16 @@ def on_ending_input(point: Point, given: Input, at: Moment) -> Step:
             point = replace(point, retries=point.retries + 1)
         case _ if point.deadline_ms is not None and at.monotonic_ms >= point.deadline_ms:
             point, asked = _ask_again(point, at)
-    return _resolve(point, at) if _complete(point) else Step(point, commands=asked)
+    if _complete(point):
+        return _resolve(point, at)
+    return Step(point, unreadable(point, asked), asked)
+
+
+def unreadable(point: Point, asked: tuple[DispenserCommand, ...]) -> tuple[RecordBody, ...]:
+    """Return the alarm that is due, once, when totalisers were asked for in vain so often."""
+    if point.retries != RETRIES or not any(isinstance(each, ReadTotals) for each in asked):
+        return ()
+    return (AlarmRecorded(code="totals_unreadable", fp=point.fp, detail=""),)
 
 
 def with_reading(readings: TotalsByNozzle, read: TotalsRead) -> TotalsByNozzle:
@@ -100,6 +119,8 @@ def _ask_again(point: Point, at: Moment) -> tuple[Point, tuple[DispenserCommand,
     if current.ended is None:
         asked.append(ReadTransaction(point.fp))
     wait_ms = ENDING_MS * min(point.retries + 1, 10)
+    if point.status in FLOWING:
+        asked.append(Stop(point.fp))
     again = replace(point, retries=point.retries + 1, deadline_ms=at.monotonic_ms + wait_ms)
     return again, tuple(asked)
 
@@ -109,6 +130,8 @@ def _complete(point: Point) -> bool:
     current = point.current
     if current is None:
         return True
+    if point.status in FLOWING:
+        return False  # whatever was said before: it is not over
     has_totals = all(nozzle in point.readings for nozzle in nozzles_in_hand(current))
     if current.ended is not None:
         return has_totals or (current.watched and point.retries >= RETRIES)
@@ -155,7 +178,7 @@ def deliveries(point: Point, current: Current) -> tuple[LogicalNozzle, Delivered
         if after is None:
             continue
         price = price_of(current, nozzle) or UnitPrice(0)
-        found = unwatched(ended, point.totals.get(nozzle), after, point.fp, price)
+        found = interrupted(current.id, ended, point.totals.get(nozzle), after, point.fp, price)
         if found is not None and (found.volume or first[1] is None):
             first = (nozzle, found)
         if found is not None and found.volume:
@@ -187,7 +210,9 @@ def record_of(
     plan = point.plan.nozzle(nozzle)
     body = current.body
     origin: FuellingOrigin = "observed" if current.watched else "recovered"
-    price = current.ended.unit_price if current.ended is not None else price_of(current, nozzle)
+    ended = current.ended
+    believed = ended is not None and (ended.nozzle, ended.volume) == (nozzle, found.volume)
+    price = ended.unit_price if ended is not None and believed else price_of(current, nozzle)
     completed = FuellingCompleted(
         fuelling_id=current.id,
         fp=point.fp,

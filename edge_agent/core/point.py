@@ -108,7 +108,8 @@ class Point:
     plan: FpPlan
     phase: Phase = Phase.LOST
     status: DispenserStatus | None = None
-    lifted: LogicalNozzle | None = None
+    out: tuple[LogicalNozzle, ...] = ()
+    """The nozzles that are out of their boots, in the order of their lifting."""
     must_hang: bool = False
     """A fuelling ended with the nozzle still out: it is hung up before the next one begins."""
     totals: TotalsByNozzle = field(default_factory=lambda: NO_TOTALS)
@@ -129,6 +130,11 @@ class Point:
     deadline_ms: int | None = None
     """Monotonic time at which `Tick` is due."""
     retries: int = 0
+
+    @property
+    def lifted(self) -> LogicalNozzle | None:
+        """The nozzle that was lifted last and is still out."""
+        return self.out[-1] if self.out else None
 
     @property
     def fp(self) -> FpId:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from edge_agent.core.point import Input, Moment, Phase, Point, PricesDue, PriceTable, Step
+from edge_agent.core.point import Input, Moment, Phase, Point, PricesDue, Step
 from edge_agent.model.dispenser import CommandDone, CommandFailed, DispenserStatus, SetPrices
 from edge_agent.model.records import PriceApplied, PriceRefusedByPump
 
@@ -21,9 +21,13 @@ _PROGRAMMABLE = frozenset(
 
 
 def prices_due(point: Point, given: Input, at: Moment) -> Step:
-    """Note that a price set is in force; program it at once if the point is free."""
+    """Note which prices are in force; program them once the point is free.
+
+    While others are being programmed even those that the pump had are due: its answer will be
+    about the others.
+    """
     table = cast("PricesDue", given).table
-    current = point.applied is not None and point.applied.price_set == table.price_set
+    current = point.applied == table and not point.programming
     return maybe_program(replace(point, due=None if current else table, price_retry_ms=0), at)
 
 
@@ -31,7 +35,7 @@ def maybe_program(point: Point, at: Moment) -> Step:
     """Program the prices that are due, if nothing is in hand and no nozzle is lifted."""
     free = (
         point.phase is Phase.READY
-        and point.lifted is None
+        and not point.out
         and not point.programming
         and point.status in _PROGRAMMABLE
     )
@@ -42,25 +46,27 @@ def maybe_program(point: Point, at: Moment) -> Step:
 
 
 def on_price_answer(point: Point, given: Input, at: Moment) -> Step:
-    """Take the dispenser's answer to `SetPrices`; other answers change nothing."""
+    """Take the dispenser's answer to `SetPrices`, in whatever phase it comes."""
+    answered = replace(point, programming=False)
     match given:
-        case CommandDone(command=SetPrices() as command) if point.due is not None:
-            return _applied(point, point.due, command, at)
+        case CommandDone(command=SetPrices() as command):
+            return _applied(answered, command, at)
         case CommandFailed(command=SetPrices()) if point.due is not None:
             refused = PriceRefusedByPump(
                 price_set=point.due.price_set, fp=point.fp, reason=given.reason
             )
-            waiting = replace(point, programming=False, price_retry_ms=at.monotonic_ms + RETRY_MS)
-            return Step(waiting, (refused,))
-    return Step(point)
+            return Step(replace(answered, price_retry_ms=at.monotonic_ms + RETRY_MS), (refused,))
+    return Step(answered)
 
 
-def _applied(point: Point, due: PriceTable, command: SetPrices, at: Moment) -> Step:
-    if tuple(sorted(due.prices.items())) != command.prices:
-        return maybe_program(replace(point, programming=False), at)
+def _applied(point: Point, command: SetPrices, at: Moment) -> Step:
+    due = point.due
+    if due is None or tuple(sorted(due.prices.items())) != command.prices:
+        # Others came into force meanwhile: the pump holds what nobody wants any more.
+        return maybe_program(replace(point, applied=None), at)
     body = PriceApplied(
         price_set=due.price_set,
         fp=point.fp,
         prices={str(nozzle): price.milli for nozzle, price in command.prices},
     )
-    return Step(replace(point, applied=due, due=None, programming=False), (body,))
+    return Step(replace(point, applied=due, due=None), (body,))

@@ -23,9 +23,9 @@ from edge_agent.model.units import Money, UnitPrice, Volume, amount_of
 TOLERANCE_ML = 10
 """Display and totaliser may differ by one count of the coarser of the two."""
 
-MOST_UNSEEN_ML = 50_000_000
-"""More than 50,000 litres through one nozzle while nobody watched is no sale: the totaliser was
-replaced or swapped."""
+MOST_UNSEEN_ML = 5_000_000
+"""More than 5,000 litres through one nozzle while nobody watched is no sale that anybody pays: the
+totaliser was replaced, or two dispensers swapped addresses. It is recorded for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,28 @@ def unwatched(
     if shown and display is not None:
         return Delivered(display.volume, display.amount, findings)
     return Delivered(Volume(moved), _amount_moved(before, after, moved, price), findings)
+
+
+def interrupted(
+    fuelling_id: str,
+    display: FuellingEnded | None,
+    before: NozzleTotals | None,
+    after: NozzleTotals,
+    fp: FpId,
+    price: UnitPrice,
+) -> Delivered | None:
+    """Decide a fuelling that was begun under our eyes and ended without them.
+
+    As `unwatched`; but where the totalisers say nothing, because they were replaced or rolled over
+    in between, the display is all there is: it counts, and is disputed.
+    """
+    found = unwatched(display, before, after, fp, price)
+    jumped = before is not None and moved_since(before, after) is None
+    if not jumped or display is None or display.nozzle != after.nozzle or not display.volume:
+        return found
+    dispute = _dispute(fuelling_id, display, "volume", 0, display.volume.ml)
+    findings = found.findings if found is not None else ()
+    return Delivered(display.volume, display.amount, (*findings, dispute))
 
 
 def _amount_moved(

@@ -10,16 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
+from edge_agent.core.adoption import UNKNOWN_PRICE_SET, adopt, stop_and_adopt
 from edge_agent.core.authorisation import ARMED_MS, START_MS, release
 from edge_agent.core.ending import (
     carried,
     cleared,
     deliveries,
     record_of,
+    unreadable,
     with_reading,
 )
-from edge_agent.core.point import FLOWING, Current, Input, Moment, Phase, Point, Step
-from edge_agent.core.price_change import maybe_program
+from edge_agent.core.point import FLOWING, Input, Moment, Phase, Point, Step
+from edge_agent.core.readiness import ready
 from edge_agent.core.reconciliation import Delivered, unwatched
 from edge_agent.model.dispenser import (
     CommandDone,
@@ -29,11 +31,11 @@ from edge_agent.model.dispenser import (
     FuellingEnded,
     ReadTotals,
     ReadTransaction,
+    Stop,
     TotalsRead,
 )
 from edge_agent.model.ids import LogicalNozzle
 from edge_agent.model.records import (
-    FuellingAuthorised,
     FuellingCompleted,
     NozzleTotals,
     RecordBody,
@@ -41,25 +43,40 @@ from edge_agent.model.records import (
 from edge_agent.model.units import UnitPrice, divide_half_up
 
 RECOVERY_MS = 5_000
-UNKNOWN_PRICE_SET = "unknown"
 
 
 def begin(point: Point, at: Moment) -> Step:
-    """The dispenser answers: ask for everything that it alone knows."""
+    """The dispenser answers (again): ask for everything that it alone knows."""
     reads: frozenset[DispenserCommand] = frozenset(
         (ReadTransaction(point.fp), *(ReadTotals(point.fp, n) for n in point.all_nozzles()))
     )
+    unknown = replace(
+        point,
+        status=None,
+        out=(),
+        must_hang=False,
+        programming=False,
+        current=point.current and replace(point.current, watched=False),
+    )
+    return _ask(unknown, reads, at)
+
+
+def look_again(point: Point, at: Moment) -> Step:
+    """Figures turned up with nothing in hand: the totalisers know whether fuel went with them."""
+    reads: frozenset[DispenserCommand] = frozenset(
+        ReadTotals(point.fp, nozzle) for nozzle in point.all_nozzles()
+    )
+    return _ask(point, reads, at)
+
+
+def _ask(point: Point, reads: frozenset[DispenserCommand], at: Moment) -> Step:
     asking = replace(
         point,
         phase=Phase.RECONCILING,
-        status=None,
-        lifted=None,
-        must_hang=False,
         readings=MappingProxyType({}),
         awaiting=reads,
         display=None,
-        programming=False,
-        current=point.current and replace(point.current, watched=False),
+        retries=0,
         deadline_ms=at.monotonic_ms + RECOVERY_MS,
     )
     return Step(asking, commands=tuple(sorted(reads, key=repr)))
@@ -67,6 +84,8 @@ def begin(point: Point, at: Moment) -> Step:
 
 def on_input(point: Point, given: Input, at: Moment) -> Step:
     """Gather what was asked for; once nothing is missing, decide."""
+    if point.status in FLOWING:
+        return _carry_on(point, at)
     awaiting = point.awaiting
     match given:
         case TotalsRead():
@@ -83,8 +102,6 @@ def on_input(point: Point, given: Input, at: Moment) -> Step:
         case _ if point.deadline_ms is not None and at.monotonic_ms >= point.deadline_ms:
             return _ask_again(point, at)
     point = replace(point, awaiting=awaiting)
-    if point.status in FLOWING and not (point.current is not None and not point.current.told):
-        return _carry_on(point, at)
     if awaiting or point.status is None:
         return Step(point)
     return _conclude(point, at)
@@ -95,46 +112,33 @@ def _ask_again(point: Point, at: Moment) -> Step:
     missing: frozenset[DispenserCommand] = frozenset(
         ReadTotals(point.fp, n) for n in point.all_nozzles() if n not in point.readings
     )
-    waiting = replace(point, awaiting=missing, deadline_ms=at.monotonic_ms + RECOVERY_MS)
+    waiting = replace(
+        point,
+        awaiting=missing,
+        retries=point.retries + 1,
+        deadline_ms=at.monotonic_ms + RECOVERY_MS,
+    )
     if not missing and point.status is not None:
         return _conclude(waiting, at)
-    return Step(waiting, commands=tuple(sorted(missing, key=repr)))
+    asked = tuple(sorted(missing, key=repr))
+    return Step(waiting, unreadable(waiting, asked), asked)
 
 
 def _carry_on(point: Point, at: Moment) -> Step:
     """Fuel flows, or may at any moment: go on with the fuelling in hand, or adopt the flow."""
-    if point.current is None:
+    current = point.current
+    if current is None:
         return adopt(point, at)
+    if not current.told:
+        return stop_and_adopt(point, at)
     released = point.status is DispenserStatus.AUTHORISED
     phase = Phase.RELEASED if released else Phase.DELIVERING
     deadline_ms = at.monotonic_ms + START_MS if released else None
-    return Step(replace(point, phase=phase, awaiting=frozenset(), deadline_ms=deadline_ms))
-
-
-def adopt(point: Point, at: Moment) -> Step:
-    """Keep books on fuel that flows though this agent released nothing."""
-    applied = point.applied
-    prices = {} if applied is None else applied.prices
-    nozzles = (point.lifted,) if point.lifted is not None else point.all_nozzles()
-    body = FuellingAuthorised(
-        fuelling_id=at.fresh_id,
-        fp=point.fp,
-        nozzles=[int(nozzle) for nozzle in nozzles],
-        by="dispenser",
-        preset_volume_ml=None,
-        preset_amount_fen=None,
-        price_set=UNKNOWN_PRICE_SET if applied is None else applied.price_set,
-        prices={str(n): prices[n].milli for n in nozzles if n in prices},
-        member_ref=None,
-        plate_ref=None,
-        prepaid_fen=0,
-        totals_before=[point.totals[nozzle] for nozzle in nozzles if nozzle in point.totals],
+    carried_on = replace(
+        point, phase=phase, awaiting=frozenset(), retries=0, deadline_ms=deadline_ms
     )
-    current = Current(body, started_ms=at.wall_ms, watched=False)
-    adopted = replace(
-        point, phase=Phase.DELIVERING, current=current, awaiting=frozenset(), deadline_ms=None
-    )
-    return Step(adopted, (body,))
+    stops = () if current.failure is None else (Stop(point.fp),)
+    return Step(carried_on, commands=stops)
 
 
 def _conclude(point: Point, at: Moment) -> Step:
@@ -151,11 +155,8 @@ def _conclude(point: Point, at: Moment) -> Step:
     point, sold = _sold_unseen(point, settled, at)
     if current is not None:
         return cleared(point, writes + sold, at)
-    ready = replace(point, phase=Phase.READY, deadline_ms=None)
-    if point.status is DispenserStatus.NOT_PROGRAMMED:
-        ready = replace(ready, applied=None, due=point.due or point.applied)
-    priced = maybe_program(ready, at)
-    return Step(priced.point, writes + sold, priced.commands)
+    free = ready(point, at)
+    return Step(free.point, writes + sold + free.writes, free.commands)
 
 
 def _still_armed(point: Point, at: Moment) -> Step:

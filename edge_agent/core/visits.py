@@ -49,10 +49,10 @@ def current(visits: Visits, bay: BayId, at_ms: int) -> Visit | None:
     return visit if visit is not None and at_ms - visit.seen_ms <= VISIT_MS else None
 
 
-def served(visits: Visits, bay: BayId, plate_ref: str | None) -> Visits:
-    """Note that a fuelling of this visit is complete: the next lift needs a new decision."""
+def served(visits: Visits, bay: BayId) -> Visits:
+    """Note that a fuelling at this bay is complete, whoever paid: its car is done."""
     visit = visits.get(bay)
-    if visit is None or visit.plate.ref != plate_ref:
+    if visit is None:
         return visits
     done = Visit(visit.plate, visit.arrived_ms, visit.seen_ms, served=True)
     return MappingProxyType({**visits, bay: done})

@@ -23,47 +23,60 @@ class StillClock:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "RESTART_PAUSE_S", 0)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0)
 
 
 async def for_ever() -> None:
     await asyncio.Event().wait()
 
 
-async def test_a_loop_that_fails_now_and_then_is_kept_alive() -> None:
-    clock = StillClock()
+async def test_a_loop_that_fails_or_ends_is_started_again_for_ever() -> None:
     runs = 0
     enough = asyncio.Event()
 
     async def flaky() -> None:
         nonlocal runs
         runs += 1
-        clock.now_ms += 20_000
         if runs == 20:
             enough.set()
             await for_ever()
-        raise OSError("gone")
+        if runs % 2:
+            raise OSError("gone")
 
-    kept = Supervisor(clock)
+    kept = Supervisor(StillClock())
     task = asyncio.create_task(kept.run([Loop("flaky", flaky), Loop("steady", for_ever)]))
     await enough.wait()
     assert kept.failures["flaky"] == 19
+    assert not task.done()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def test_a_loop_that_fails_too_often_ends_the_agent() -> None:
-    runs = 0
+async def test_the_pauses_grow_until_a_loop_is_steady_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, pauses = StillClock(), []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            await for_ever()
 
     async def broken() -> None:
-        nonlocal runs
-        runs += 1
+        if len(pauses) == 8:
+            clock.now_ms += supervisor.STEADY_MS
         raise OSError("gone")
 
-    with pytest.raises(LoopFailed, match="broken"):
-        await Supervisor(StillClock()).run([Loop("broken", broken), Loop("steady", for_ever)])
-    assert runs == supervisor.RESTARTS + 1
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.5)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    task = asyncio.create_task(Supervisor(clock).run([Loop("broken", broken)]))
+    while len(pauses) < 9:
+        await asyncio.wait({task}, timeout=0.001)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 0.5]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_an_essential_loop_fails_once() -> None:

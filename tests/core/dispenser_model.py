@@ -45,6 +45,7 @@ class DispenserModel:
     volume: Volume = Volume(0)
     shown: FuellingEnded | None = None
     limit: Volume | None = None
+    deaf: bool = False
     refuse: set[type[DispenserCommand]] = field(default_factory=set)
     total_ml: dict[LogicalNozzle, int] = field(
         default_factory=lambda: {LogicalNozzle(1): 123_450, LogicalNozzle(2): 0}
@@ -120,6 +121,8 @@ class DispenserModel:
             self.emit(StatusChanged(self.fp, status))
 
     def take(self, command: DispenserCommand) -> None:
+        if self.deaf:
+            return
         if not self.online:
             self.outbox.append(CommandFailed(self.fp, command, "offline"))
             return

@@ -36,10 +36,13 @@ from edge_agent.model.dispenser import (
     Authorise,
     Clear,
     DispenserStatus,
+    FuellingEnded,
     LinkChanged,
+    NozzleChanged,
     Preset,
     ReadTotals,
     SetPrices,
+    StatusChanged,
     Stop,
 )
 from edge_agent.model.errors import CommandRefused
@@ -334,9 +337,6 @@ def test_note_06_a_few_centilitres_are_an_event_and_still_a_sale(rig: Rig) -> No
 
 def test_note_28_a_refused_price_keeps_the_old_set_and_is_asked_again(rig: Rig) -> None:
     rig.pump.refuse.add(SetPrices)
-    new = PriceTable(
-        PriceSetId("ps2"), MappingProxyType({ONE: UnitPrice(8000), TWO: UnitPrice(8500)})
-    )
     rig.give(PricesDue(NEW_PRICES))
     fuel(rig, 1_000)
     assert rig.completed()[0].price_set == "ps1"
@@ -350,9 +350,6 @@ def test_note_28_a_refused_price_keeps_the_old_set_and_is_asked_again(rig: Rig) 
 def test_prices_never_change_under_a_lifted_nozzle(rig: Rig) -> None:
     rig.pump.lift(ONE)
     rig.settle()
-    new = PriceTable(
-        PriceSetId("ps2"), MappingProxyType({ONE: UnitPrice(8000), TWO: UnitPrice(8500)})
-    )
     rig.give(PricesDue(NEW_PRICES))
     assert rig.pump.prices[ONE] == UnitPrice(7850)
     rig.pump.hang()
@@ -432,6 +429,202 @@ def test_a_failed_authorisation_is_stopped_and_checked(rig: Rig) -> None:
     assert rig.point.phase is Phase.READY
     (body,) = [b for b in rig.ledger if isinstance(b, FuellingCancelled)]
     assert body.reason == "authorise_refused"
+
+
+# --- orders of events that bite -----------------------------------------------------------------
+
+
+def test_a_stop_while_the_dispenser_is_being_authorised_ends_it(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    at = Moment(rig.now_ms, rig.now_ms, "f")
+    asked = AuthoriseAsked(AuthoriseRequest(FpId(1), "attendant"), FREE)
+    taken = step(step(rig.point, asked, at).point, StopAsked("stop_all"), at)
+    assert Stop(FpId(1)) in taken.commands
+    assert taken.point.phase is Phase.ENDING
+
+
+@pytest.mark.parametrize("phase", [Phase.RELEASED, Phase.DELIVERING])
+def test_a_stop_is_told_to_the_dispenser_in_every_phase_of_flow(rig: Rig, phase: Phase) -> None:
+    taken = step(replace(rig.point, phase=phase), StopAsked("stopped"), Moment(1, 1, "s"))
+    assert taken.commands == (Stop(FpId(1)),)
+
+
+def test_a_stop_ordered_while_the_link_is_lost_takes_an_armed_point_back(rig: Rig) -> None:
+    rig.authorise("prepay", prepaid=Money(10_000))
+    rig.pump.disconnect()
+    rig.give(LinkChanged(FpId(1), False))
+    rig.give(StopAsked("stop_all"))
+    rig.pump.connect()
+    rig.settle()
+    rig.pump.lift(ONE)
+    rig.settle()
+    assert rig.pump.status is DispenserStatus.IDLE
+    assert [b.reason for b in rig.ledger if isinstance(b, FuellingCancelled)] == ["stop_all"]
+
+
+def test_a_nozzle_that_has_no_price_yet_is_not_authorised(rig: Rig) -> None:
+    only_one = PriceTable(PRICES.price_set, MappingProxyType({ONE: UnitPrice(7850)}))
+    rig.point = replace(rig.point, applied=only_one)
+    with pytest.raises(CommandRefused) as refused:
+        rig.authorise()
+    assert refused.value.problem.code == "no_price"
+    rig.give(PricesDue(PRICES))
+    assert rig.point.applied == PRICES
+
+
+def test_a_fuelling_that_ends_before_its_authorisation_is_confirmed_is_recorded(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.pump.deaf = True
+    rig.authorise()
+    rig.pump.deaf = False
+    rig.pump.status = DispenserStatus.AUTHORISED
+    rig.pump.flow(1_000)
+    rig.pump.hang()
+    rig.pump.outbox = [e for e in rig.pump.outbox if isinstance(e, FuellingEnded | NozzleChanged)]
+    rig.settle()
+    assert [body.volume_ml for body in rig.completed()] == [1_000]
+    assert rig.point.phase is Phase.READY
+
+
+def test_fuel_after_an_authorisation_that_seemed_to_fail_is_not_lost(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.pump.refuse |= {Authorise, Stop, Clear}
+    rig.authorise()
+    rig.pump.status = DispenserStatus.AUTHORISED
+    rig.pump.flow(1_500)
+    rig.settle()
+    rig.pump.refuse.clear()
+    rig.wait(10_000)
+    rig.settle()
+    rig.pump.hang()
+    rig.settle()
+    for _ in range(4):
+        rig.wait(10_000)
+    assert sum(body.volume_ml for body in rig.completed()) == 1_500
+    assert rig.point.phase is Phase.READY
+
+
+def test_recovery_never_concludes_while_fuel_flows(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.flow(5_000)
+    rig.settle()
+    rig.point = replace(
+        rig.point, phase=Phase.RECONCILING, status=None, deadline_ms=rig.now_ms - 1,
+        readings=rig.point.totals, awaiting=frozenset(),
+    )  # fmt: skip
+    rig.give(StatusChanged(FpId(1), DispenserStatus.FUELLING))
+    assert rig.point.phase is Phase.DELIVERING
+    assert not rig.of(FuellingCancelled)
+
+
+def test_s20_flow_at_an_armed_point_is_stopped_and_recorded(rig: Rig) -> None:
+    rig.authorise(preset=Preset(volume=Volume(5_000)))
+    rig.pump.status = DispenserStatus.AUTHORISED
+    rig.pump.lifted = ONE
+    rig.pump.flow(700)
+    rig.settle()
+    rig.pump.hang()
+    rig.settle()
+    assert [b.code for b in rig.ledger if isinstance(b, AlarmRecorded)] == [
+        "delivery_without_authorise"
+    ]
+    assert [body.volume_ml for body in rig.completed()] == [700]
+
+
+def test_note_03_a_pump_zeroised_in_a_power_cut_is_priced_again(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.flow(3_000)
+    rig.settle()
+    rig.pump.disconnect()
+    rig.give(LinkChanged(FpId(1), False))
+    rig.pump.hang()
+    rig.pump.status, rig.pump.prices = DispenserStatus.NOT_PROGRAMMED, {}
+    rig.pump.refuse.add(Clear)
+    rig.pump.connect()
+    rig.settle()
+    assert [body.volume_ml for body in rig.completed()] == [3_000]
+    assert rig.pump.prices == dict(PRICES.prices)
+    assert rig.point.applied == PRICES
+
+
+def test_prices_taken_back_while_they_are_being_programmed_end_with_the_first(rig: Rig) -> None:
+    rig.pump.deaf = True
+    rig.give(PricesDue(NEW_PRICES))
+    rig.give(PricesDue(PRICES))
+    rig.pump.deaf = False
+    rig.pump.take(SetPrices(FpId(1), tuple(sorted(NEW_PRICES.prices.items()))))
+    rig.settle()
+    assert rig.pump.prices == dict(PRICES.prices)
+    assert (rig.point.applied, rig.point.programming) == (PRICES, False)
+
+
+def test_note_29_swapped_dispensers_sell_no_phantom_fuel(rig: Rig) -> None:
+    rig.pump.disconnect()
+    rig.give(LinkChanged(FpId(1), False))
+    rig.pump.total_ml[ONE] += 20_000_000
+    rig.pump.connect()
+    rig.settle()
+    assert not rig.completed()
+    assert len(rig.of(TotaliserJumped)) == 1
+
+
+def test_note_30_a_board_replaced_in_mid_fuelling_leaves_the_display(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.flow(30_000)
+    rig.settle()
+    rig.pump.disconnect()
+    rig.give(LinkChanged(FpId(1), False))
+    rig.pump.online = True
+    rig.pump.hang()
+    rig.pump.outbox.clear()
+    rig.pump.total_ml[ONE] = 0
+    rig.pump.connect()
+    rig.settle()
+    assert [body.volume_ml for body in rig.completed()] == [30_000]
+    assert rig.of(FuellingDisputed)
+
+
+def test_prices_wait_until_the_last_of_two_lifted_nozzles_is_hung_up(rig: Rig) -> None:
+    for nozzle in (ONE, TWO):
+        rig.give(NozzleChanged(FpId(1), nozzle, True))
+    rig.give(NozzleChanged(FpId(1), TWO, False))
+    rig.give(PricesDue(NEW_PRICES))
+    assert rig.pump.prices[ONE] == UnitPrice(7850)
+    rig.give(NozzleChanged(FpId(1), ONE, False))
+    assert rig.pump.prices[ONE] == UnitPrice(8000)
+
+
+def test_a_recovered_sale_has_the_price_it_was_authorised_under(rig: Rig) -> None:
+    fuel(rig, 1_000, TWO)
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.online = False
+    rig.pump.status = DispenserStatus.COMPLETE
+    rig.pump.total_ml[ONE] += 10_000
+    rig.pump.total_fen[ONE] += 7_850
+    rig.pump.lifted = None
+    rig.pump.online = True
+    rig.restart()
+    assert (rig.completed()[-1].unit_price_milli, rig.completed()[-1].volume_ml) == (7850, 10_000)
+
+
+def test_unreadable_totalisers_raise_one_alarm(rig: Rig) -> None:
+    rig.pump.refuse.add(ReadTotals)
+    rig.restart()
+    for _ in range(12):
+        rig.wait(60_000)
+    assert [b.code for b in rig.ledger if isinstance(b, AlarmRecorded)] == ["totals_unreadable"]
+    assert rig.point.phase is Phase.RECONCILING
 
 
 def test_every_row_of_the_table_is_a_phase_and_an_input() -> None:
