@@ -125,7 +125,7 @@ class Station:
         finally:
             connection.close()
         is_json = "json" in response.headers.get("Content-Type", "")
-        return Answer(response.status, json.loads(said) if is_json else said.decode())
+        return Answer(response.status, json.loads(said) if said and is_json else said.decode())
 
     async def view(self) -> dict[str, Any]:
         """Return what the screen shows."""
