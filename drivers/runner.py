@@ -49,6 +49,11 @@ class BusCounters:
     exchanges: Durations = field(default_factory=Durations)
     """From a write to the first bytes that came back."""
 
+    @property
+    def was_tried(self) -> bool:
+        """Whether something was sent, or the device could not be opened."""
+        return self.writes > 0 or bool(self.faults)
+
 
 class BusRunner:
     """Runs one engine on one transport for ever, reopening the transport whenever it is lost.

@@ -43,6 +43,7 @@ from edge_agent.uplink.settings import MqttSettings, TlsSettings
 
 logger = logging.getLogger(__name__)
 
+READY_LOOK_S = 0.05
 REST_WITHIN_S = 20.0
 """How long a stop waits for running fuellings; systemd kills after 30 s."""
 
@@ -107,12 +108,13 @@ class _Daemon:
         supervisor = Supervisor(agent.outside.clock)
         books = agent.outside.store.books
         await _noted(books, self._started(agent))
+        self.paths.address.unlink(missing_ok=True)
         self.paths.pid.write_text(f"{os.getpid()}\n", encoding="ascii")
         loops = [
             *agent.loops(),
             Loop("uplink", uplink.run),
             Loop("cameras", eyes.run),
-            Loop("watchdog", self._watchdog(agent).run),
+            Loop("watchdog", lambda: self._watch(agent)),
             self._api(config, agent, uplink, supervisor),
         ]
         running = asyncio.create_task(supervisor.run(loops))
@@ -156,9 +158,16 @@ class _Daemon:
 
         return Loop("api", serving)
 
-    def _watchdog(self, agent: Agent) -> Watchdog:
+    async def _watch(self, agent: Agent) -> None:
+        """Report READY once the API answers and each bus was tried; then feed the watchdog."""
+        runners = agent.dispensers.runners
+        while not (  # noqa: ASYNC110 - a look now and then spares four parts a callback
+            self.paths.address.exists() and all(r.counters.was_tried for r in runners)
+        ):
+            await asyncio.sleep(READY_LOOK_S)
+        Notifier().ready()
         writer = agent.outside.store.writer
-        return Watchdog(Notifier(), agent.ticked_ms, agent.outside.clock, writer.beat)
+        await Watchdog(Notifier(), agent.ticked_ms, agent.outside.clock, writer.beat).run()
 
     async def _until_stopped(self, running: asyncio.Task[None]) -> None:
         """Return on SIGTERM or SIGINT. Raises what ended `running`."""
@@ -175,7 +184,6 @@ class _Daemon:
     def _listening(self, host: str, port: int) -> None:
         name = f"[{host}]" if ":" in host else host
         self.paths.address.write_text(f"http://{name}:{port}\n", encoding="ascii")
-        Notifier().ready()
         logger.info("the screen is ready", extra={"address": f"http://{name}:{port}/"})
 
     def _token(self) -> str:

@@ -9,6 +9,7 @@ import typer
 from edge_agent.cli.invocation import JsonOption
 from edge_agent.cli.speech import Exit, answer, say
 from edge_agent.cli.tables import facts
+from edge_agent.model.errors import ConfigRefused
 
 app = typer.Typer()
 
@@ -31,7 +32,10 @@ def simulate(
     from edge_agent.sim.run import as_json as outcome_as_json  # noqa: PLC0415
     from edge_agent.sim.run import simulate as run  # noqa: PLC0415
 
-    outcome = run(seed, hours, kinds(faults))
+    try:
+        outcome = run(seed, hours, kinds(faults))
+    except ConfigRefused as error:
+        raise typer.BadParameter(error.detail, param_hint="--faults") from error
     if as_json:
         answer(outcome_as_json(outcome))
     else:

@@ -62,19 +62,6 @@ def verify(records: Iterable[LedgerRecord], prev: LedgerHead) -> LedgerHead:
     return LedgerHead(epoch, seq, prev_hash)
 
 
-def check_gapless(records: Iterable[LedgerRecord], prev: LedgerHead) -> None:
-    """Check places only, not hashes: every seq after `prev`, each once, all of one epoch.
-
-    Raises:
-        ChainBroken: the first place where another record was due.
-    """
-    seq = prev.seq
-    for record in records:
-        seq += 1
-        if record.seq != seq or record.epoch != prev.epoch:
-            raise _out_of_place(record, prev.epoch, seq)
-
-
 def broken(epoch: int, seq: int, why: str) -> ChainBroken:
     """Return the error that names the first bad record and what is wrong with it."""
     return ChainBroken(

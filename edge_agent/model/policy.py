@@ -223,8 +223,6 @@ class Policy(PolicyPart):
     auto_authorise: AutoAuthorise = AutoAuthorise()
     unpaid_limit: Annotated[int, Field(ge=1, le=9)] = 2
     """Payable transactions that may wait at one fuelling point."""
-    phantom_volume_ml: Count = 100
-    """A delivery up to this volume is shown as possible phantom flow; it is still a sale."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

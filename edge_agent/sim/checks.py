@@ -15,6 +15,7 @@ from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.records import (
     BODIES,
     FuellingCompleted,
+    FuellingDisputed,
     RecordBody,
     SaleRefunded,
     SaleSettled,
@@ -50,6 +51,7 @@ def violations(rest: Rest) -> list[str]:
         *_hq_has_the_same(rest),
         *_hq_counts_the_same(rest, bodies),
         *_money_is_sound(rest, bodies),
+        *_nothing_is_disputed(bodies),
     ]
 
 
@@ -125,6 +127,13 @@ def _hq_counts_the_same(rest: Rest, bodies: Sequence[RecordBody]) -> Iterator[st
     for name, value in ours.items():
         if rest.hq_sums[name] != value:
             yield f"hq: {name} is {rest.hq_sums[name]} there and {value} here"
+
+
+def _nothing_is_disputed(bodies: Sequence[RecordBody]) -> Iterator[str]:
+    """Simulated displays and totalisers agree, so a dispute is the agent's own mistake."""
+    for body in bodies:
+        if isinstance(body, FuellingDisputed):
+            yield f"dispute: {body.reason} expected {body.expected}, found {body.found}"
 
 
 def _money_is_sound(rest: Rest, bodies: Sequence[RecordBody]) -> Iterator[str]:

@@ -91,7 +91,7 @@ class Traffic:
         if pump.status not in IN_SALE:
             await self._authorise(fp, member)
         if await self._released(pump):
-            await self._fuel(pump)
+            await self._fuel(fp)
         if chance.random() < 0.01:
             await asyncio.sleep(3600)  # lunch, with the nozzle in the tank
         await asyncio.sleep(chance.uniform(1, 5))
@@ -135,11 +135,33 @@ class Traffic:
             await asyncio.sleep(1)
         return False
 
-    async def _fuel(self, pump: SimulatedPump) -> None:
+    async def _stop(self, fp: FpId) -> None:
+        """Somebody presses stop; one in five times the big red one, released soon after."""
+        if self.chance.random() < 0.8:
+            await self.till.ask(lambda station: station.forecourt.stop(fp, "till"))
+            return
+        await self.till.ask(lambda station: station.forecourt.stop_all("till"))
+        await asyncio.sleep(self.chance.uniform(2, 60))
+        for _ in range(100):
+            released = await self.till.ask(self._release_all)
+            if released:
+                return
+            await asyncio.sleep(10)
+
+    @staticmethod
+    async def _release_all(station: Station) -> bool:
+        await station.forecourt.release_stop_all("till")
+        return True
+
+    async def _fuel(self, fp: FpId) -> None:
+        pump = self.pumps[fp]
         if self.chance.random() < 0.05:
             return  # lifted, released, and thought better of it
         wish_ml = round(min(max(self.chance.gauss(32_000, 14_000), 1_000), 90_000))
         pump.squeeze(self._now(), wish_ml)
+        if self.chance.random() < 0.05:
+            await asyncio.sleep(self.chance.uniform(0, 20))
+            await self._stop(fp)
         for _ in range(600):
             due_ms = pump.flow_ends_ms()
             if pump.status is not DispenserStatus.FUELLING or due_ms is None:
