@@ -26,8 +26,6 @@ from scripts.benchmarks.wire import bus_plan
 
 MEMBERS: Final = 1_000
 START_S: Final = 60.0
-SETTLED_S: Final = 10.0
-"""After the start: every point is up and programmed by then."""
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _POINT: Final = """
 [[buses.fuelling_points]]
@@ -73,11 +71,11 @@ decimals_confirmed = true
 def measure(scale: Scale) -> list[Row]:
     """Measure cold starts, then a daemon that polls 16 points."""
     points, starts = scale.of(16, 16, 2), scale.of(5, 3, 1)
-    watch_s = float(scale.of(20, 8, 1))
+    settle_s, watch_s = scale.of(10, 10, 3), scale.of(20, 8, 1)  # first every point is programmed
     with folder() as path:
         start_s, bare_s = _cold_starts(path / "cold", points, starts)
     with folder() as path:
-        memory_mib, share, bare_mib = asyncio.run(_watched(path, points, watch_s))
+        memory_mib, share, bare_mib = asyncio.run(_watched(path, points, settle_s, watch_s))
         idle = points - _programmed(path, points)
     flaws = (f"{idle} points never took their prices",) if idle else ()
     return [
@@ -136,12 +134,14 @@ def _drop(descriptor: int) -> None:
 # --- memory and processor -----------------------------------------------------------------------
 
 
-async def _watched(root: Path, points: int, watch_s: float) -> tuple[float, float, float]:
+async def _watched(
+    root: Path, points: int, settle_s: int, watch_s: int
+) -> tuple[float, float, float]:
     """Return memory in MiB, the share of a core, and a bare interpreter's memory."""
     async with line_process(points) as (_, device):
         paths = await asyncio.to_thread(_station, root, points, device)
         with _daemon(paths) as process:
-            await asyncio.sleep(SETTLED_S)
+            await asyncio.sleep(settle_s)
             before_s = _processor_s(process.pid)
             await asyncio.sleep(watch_s)
             share = (_processor_s(process.pid) - before_s) / watch_s

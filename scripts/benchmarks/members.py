@@ -38,7 +38,7 @@ async def _fill(store: StationStore, count: int) -> None:
     ordered = sorted((INDEX.of("plate", plate(number)), number) for number in range(count))
     for version, first in enumerate(range(0, count, AT_ONCE), start=1):
         chunk = ordered[first : first + AT_ONCE]
-        entries = [member(number, index) for index, number in chunk]
+        entries = [member(number, index, has_account=number % 10 == 0) for index, number in chunk]
         await store.catalogues.accept_members(
             version, version, entries, replaced=False, sha256=NO_DIGEST
         )

@@ -57,14 +57,14 @@ def plate(number: int) -> str:
     return f"云A{''.join(symbols)}"
 
 
-def member(number: int, index: str | None = None) -> MemberEntry:
+def member(number: int, index: str | None = None, *, has_account: bool = True) -> MemberEntry:
     """Return an invented member with one plate, `plate(number)`, and money to spend."""
     return MemberEntry.model_construct(
         ref=f"m-{number:07d}",
         tier=TIERS[number % len(TIERS)],
         masked_name="测*",
-        account=f"acc-{number:07d}",
-        granted_fen=GRANTED_FEN,
+        account=f"acc-{number:07d}" if has_account else None,
+        granted_fen=GRANTED_FEN if has_account else 0,
         plate_pay=True,
         indexes={"plate": [index or INDEX.of("plate", plate(number))]},
     )

@@ -64,9 +64,10 @@ class _Found:
 
 async def _measured(path: Path, till: BusyTill, rounds: int, each: int) -> Row:
     await till.open()
-    await _commits(till, [await till.prepared() for _ in range(each)], [])  # warms up
     found = _Found()
+    # First of all: once it was written back, the log is used again and grows no more.
     found.log_pages = await _log_pages(till, path / "ledger.db-wal")
+    await _commits(till, [await till.prepared() for _ in range(each)], [])  # warms up
     for _ in range(rounds):
         prepared = [await till.prepared() for _ in range(each)]
         found.record_bytes = sum(len(entry.text.encode()) for entry in encode(prepared[0]))
