@@ -335,6 +335,25 @@ def test_note_06_a_few_centilitres_are_an_event_and_still_a_sale(rig: Rig) -> No
     assert [b.code for b in rig.ledger if isinstance(b, AlarmRecorded)] == ["phantom_flow"]
 
 
+def test_note_26_a_released_pump_that_nobody_uses_is_stopped(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.wait(300_000)
+    assert rig.pump.status is DispenserStatus.IDLE
+    assert [b.reason for b in rig.ledger if isinstance(b, FuellingCancelled)] == ["no_fuel"]
+    assert fp_state(rig.point) is FpState.IDLE, "the nozzle that lies there does not call again"
+
+
+def test_note_27_a_car_that_leaves_unpaid_does_not_hold_up_the_next(rig: Rig) -> None:
+    fuel(rig, 10_000)
+    rig.pump.lift(ONE)
+    rig.settle()
+    one_waits = replace(FREE, unpaid=1, unpaid_limit=2)
+    rig.give(AuthoriseAsked(AuthoriseRequest(FpId(1), "attendant"), one_waits))
+    assert rig.pump.status is DispenserStatus.AUTHORISED
+
+
 def test_note_28_a_refused_price_keeps_the_old_set_and_is_asked_again(rig: Rig) -> None:
     rig.pump.refuse.add(SetPrices)
     rig.give(PricesDue(NEW_PRICES))
