@@ -25,7 +25,7 @@ UNKNOWN_SHARE: Final = 0.3
 
 def measure(scale: Scale) -> list[Row]:
     """Measure looking a plate up, its blind index included, beside a bare look-up by key."""
-    count = scale.of(1_000_000, 100_000, 200)
+    count = scale.of(1_000_000, 50_000, 200)
     with folder() as path, open_store(path) as store:
         filled = Timing()
         filled.add(lambda: asyncio.run(_fill(store, count)))

@@ -27,7 +27,7 @@ PEER_READER_INPUT: Final = (1, 3, 48, 320)
 def measure(scale: Scale) -> list[Row]:
     """Measure reading drawn cars, each frame once, with the peers in turn."""
     cv2.setNumThreads(1)
-    count = scale.of(60, 15, 2)
+    count = scale.of(60, 8, 2)
     chance = random.Random(7)
     texts = [plate(chance.randrange(30_000_000)) for _ in range(count)]
     frames = [_frame(text, seed) for seed, text in enumerate(texts)]

@@ -28,8 +28,8 @@ CHECKED: Final = 200
 def measure(scale: Scale) -> list[Row]:
     """Measure quotes with 12 and with 50 offers."""
     return [
-        _row(12, 1.0, scale.of(20_000, 4_000, 30)),
-        _row(50, 5.0, scale.of(6_000, 2_000, 30)),
+        _row(12, 1.0, scale.of(20_000, 3_000, 30)),
+        _row(50, 5.0, scale.of(6_000, 1_000, 30)),
     ]
 
 

@@ -48,7 +48,7 @@ ANSWER_S: Final = 20.0
 
 def measure(scale: Scale) -> list[Row]:
     """Measure releases of members by plate with 16 points on one line."""
-    points, lifted, lifts = scale.of(16, 16, 2), scale.of(16, 4, 1), scale.of(48, 20, 2)
+    points, lifted, lifts = scale.of(16, 16, 2), scale.of(16, 2, 1), scale.of(48, 8, 2)
     with folder() as path, open_store(path) as store:
         found = asyncio.run(_releases(store, points, lifted, lifts))
     took = [release["took_ms"] for release in found]
