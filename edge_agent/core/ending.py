@@ -157,6 +157,7 @@ def cleared(point: Point, writes: tuple[RecordBody, ...], at: Moment) -> Step:
     clearing = replace(
         point,
         phase=Phase.CLEARING,
+        current=None,  # it is in the books; whatever comes now is not about it
         must_hang=point.lifted is not None and not failed,
         deadline_ms=at.monotonic_ms + CLEAR_MS,
         retries=0,

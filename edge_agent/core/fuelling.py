@@ -174,7 +174,7 @@ def _on_clearing(point: Point, given: Input, at: Moment) -> Step:
             free = ready(point, at)
             return replace(free, writes=(alarm, *free.writes))
         case StatusChanged() if given.status in FLOWING:
-            return stop_and_adopt(replace(point, current=None), at)
+            return stop_and_adopt(point, at)
         case Tick() if is_due(point, at):
             return ready(point, at)
     return Step(point)

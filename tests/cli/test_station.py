@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.api.fake_station import FakeStation, now_ms, offline, problem
+from tests.api.fake_figures import now_ms
+from tests.api.fake_station import FakeStation, offline, problem
 from tests.cli.conftest import CommandLine
 
 

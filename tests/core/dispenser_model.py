@@ -46,6 +46,7 @@ class DispenserModel:
     shown: FuellingEnded | None = None
     limit: Volume | None = None
     deaf: bool = False
+    unheard: set[type[DispenserCommand]] = field(default_factory=set)
     refuse: set[type[DispenserCommand]] = field(default_factory=set)
     total_ml: dict[LogicalNozzle, int] = field(
         default_factory=lambda: {LogicalNozzle(1): 123_450, LogicalNozzle(2): 0}
@@ -121,7 +122,7 @@ class DispenserModel:
             self.emit(StatusChanged(self.fp, status))
 
     def take(self, command: DispenserCommand) -> None:
-        if self.deaf:
+        if self.deaf or type(command) in self.unheard:
             return
         if not self.online:
             self.outbox.append(CommandFailed(self.fp, command, "offline"))

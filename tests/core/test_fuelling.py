@@ -35,6 +35,7 @@ from edge_agent.core.point import (
 from edge_agent.model.dispenser import (
     Authorise,
     Clear,
+    DispenserCommand,
     DispenserStatus,
     FuellingEnded,
     LinkChanged,
@@ -243,6 +244,26 @@ def test_a_preset_that_ends_with_the_nozzle_out_is_no_new_call(rig: Rig) -> None
     rig.settle()
     fuel(rig, 1_000)
     assert [body.volume_ml for body in rig.completed()] == [10_000, 1_000]
+
+
+def test_a_link_lost_while_clearing_does_not_end_the_fuelling_twice(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.flow(5_000)
+    rig.settle()
+    rig.pump.unheard = {Clear}
+    rig.pump.hang()
+    rig.settle()
+    assert rig.point.phase is Phase.CLEARING
+    rig.pump.disconnect()
+    rig.give(LinkChanged(FpId(1), False))
+    rig.pump.unheard = set()
+    rig.pump.connect()
+    rig.settle()
+    assert len(rig.completed()) == 1
+    assert not rig.of(FuellingCancelled)
+    assert rig.point.phase is Phase.READY
 
 
 def test_an_authorisation_that_nobody_uses_ends(rig: Rig) -> None:
@@ -713,6 +734,10 @@ class Forecourt(RuleBasedStateMachine):
         ):  # fmt: skip
             pump.sell_alone(nozzle, litres * 1000)
 
+    @rule(kinds=st.sets(st.sampled_from([Authorise, Clear, Stop, ReadTotals]), max_size=2))
+    def stop_hearing(self, kinds: set[type[DispenserCommand]]) -> None:
+        self.rig.pump.unheard = kinds
+
     @rule(ms=st.sampled_from([100, 3_000, 60_000, 400_000]))
     def wait(self, ms: int) -> None:
         self.rig.wait(ms)
@@ -731,6 +756,7 @@ class Forecourt(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         rig = self.rig
+        rig.pump.unheard = set()
         self.get_the_link_back()
         self.hang()
         for _ in range(12):
@@ -743,4 +769,4 @@ class Forecourt(RuleBasedStateMachine):
 
 
 TestForecourt = Forecourt.TestCase
-TestForecourt.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestForecourt.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

@@ -118,9 +118,7 @@ MESSAGES: list[tuple[type[WireMessage], dict[str, Json]]] = [
 @pytest.mark.parametrize(
     ("kind", "fields"), MESSAGES, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_a_message_survives_the_wire(
-    kind: type[WireMessage], fields: dict[str, Json]
-) -> None:
+def test_a_message_survives_the_wire(kind: type[WireMessage], fields: dict[str, Json]) -> None:
     message = decode(kind, packed(fields))
     payload = encode(message)
     assert decode(kind, payload) == message
