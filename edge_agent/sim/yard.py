@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from drivers.transport.faulty import Faults, FaultyTransport
-
 from drivers import registry
 from drivers.contract import PumpSide
 from drivers.pump_model import IN_SALE, SimulatedPump
 from drivers.pump_runner import PumpTransport
+from drivers.transport.faulty import Faults, FaultyTransport
 from edge_agent.model.ids import BusId, FpId
 from edge_agent.model.station import BusPlan, StationPlan
 from edge_agent.model.units import Volume

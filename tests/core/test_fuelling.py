@@ -246,6 +246,10 @@ def test_a_preset_that_ends_with_the_nozzle_out_is_no_new_call(rig: Rig) -> None
     assert [body.volume_ml for body in rig.completed()] == [10_000, 1_000]
 
 
+def phase_of(rig: Rig) -> Phase:
+    return rig.point.phase
+
+
 def test_a_link_lost_while_clearing_does_not_end_the_fuelling_twice(rig: Rig) -> None:
     rig.pump.lift(ONE)
     rig.settle()
@@ -255,7 +259,7 @@ def test_a_link_lost_while_clearing_does_not_end_the_fuelling_twice(rig: Rig) ->
     rig.pump.unheard = {Clear}
     rig.pump.hang()
     rig.settle()
-    assert rig.point.phase is Phase.CLEARING
+    assert phase_of(rig) is Phase.CLEARING
     rig.pump.disconnect()
     rig.give(LinkChanged(FpId(1), False))
     rig.pump.unheard = set()
