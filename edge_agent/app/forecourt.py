@@ -67,13 +67,22 @@ Recorded = Callable[[RecordBody], None]
 Completed = Callable[[FuellingCompleted], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An input, who waits for its outcome, and how often the point had been stopped by then."""
+
+    given: Input
+    answer: asyncio.Future[Point] | None
+    stops: int
+
+
 @dataclass(slots=True)
 class _Lane:
     """One fuelling point and the inputs that wait for it."""
 
     point: Point
     since_ms: int
-    waiting: deque[tuple[Input, asyncio.Future[Point] | None]] = field(default_factory=deque)
+    waiting: deque[_Waiting] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     busy: bool = False
     stops: int = 0
@@ -101,6 +110,7 @@ class Forecourt:
         self._entropy = entropy
         self._unpaid_limit = unpaid_limit
         self._stop_all = books.stop_all_active()
+        self._stop_alls = 0
         self._stopping = False
         self._changed: list[Changed] = []
         self._completed: list[Completed] = []
@@ -195,6 +205,7 @@ class Forecourt:
     async def stop_all(self, operator: str) -> None:
         """Stop every point at once and authorise none until released."""
         self._stop_all = True
+        self._stop_alls += 1
         for fp in self._lanes:
             self._stop(fp, "stop_all")
         await self._note(StopAllOrdered(active=True, operator=operator))
@@ -206,7 +217,11 @@ class Forecourt:
         Raises:
             StorageUnavailable: the books cannot be written; everything stays stopped.
         """
+        stop_alls = self._stop_alls
         await self._books.append([StopAllOrdered(active=False, operator=operator)])
+        if self._stop_alls != stop_alls:  # pressed again while the release was being written
+            await self._note(StopAllOrdered(active=True, operator=operator))
+            return
         self._stop_all = False
         self._tell_changed(*self._lanes)
 
@@ -267,7 +282,7 @@ class Forecourt:
                 return
         if isinstance(given, Progress) and len(lane.waiting) >= MOST_WAITING:
             return
-        lane.waiting.append((given, answer))
+        lane.waiting.append(_Waiting(given, answer, lane.stops))
         lane.wake.set()
 
     async def _serve(self, lane: _Lane) -> None:
@@ -276,20 +291,22 @@ class Forecourt:
             lane.wake.clear()
             while lane.waiting:
                 lane.busy = True
-                given, answer = lane.waiting.popleft()
-                await self._take(lane, given, answer)
+                await self._take(lane, lane.waiting.popleft())
             lane.busy = False
 
-    async def _take(self, lane: _Lane, given: Input, answer: asyncio.Future[Point] | None) -> None:
-        stops = lane.stops
-        taken = await self._answered_step(lane, given, answer)
+    async def _take(self, lane: _Lane, asked: _Waiting) -> None:
+        taken = await self._answered_step(lane, asked)
         if taken is None:
             return
-        if lane.stops != stops:
+        answer = asked.answer
+        gave_up = answer is not None and answer.done()
+        if gave_up or lane.stops != asked.stops:
             kept = tuple(c for c in taken.commands if not isinstance(c, Authorise))
             taken = replace(taken, commands=kept)
         self._enter(lane, taken)
-        if answer is not None and not answer.done():
+        if gave_up:  # who asked was told that it failed: so it has
+            lane.waiting.appendleft(_Waiting(StopAsked("gave_up"), None, lane.stops))
+        elif answer is not None:
             answer.set_result(lane.point)
         for body in taken.writes:
             for listener in self._recorded:
@@ -297,14 +314,17 @@ class Forecourt:
         for body in taken.completed:
             self._follow(body)
 
-    async def _answered_step(
-        self, lane: _Lane, given: Input, answer: asyncio.Future[Point] | None
-    ) -> Step | None:
+    async def _answered_step(self, lane: _Lane, asked: _Waiting) -> Step | None:
         """Take a step; what it raises goes to who asked, and None comes back."""
+        given, answer = asked.given, asked.answer
         if answer is None:
             return await self._durable_step(lane, given, wait=True)
         if answer.done():
             return None  # who asked has given up
+        if lane.stops != asked.stops:
+            point = f"FP {lane.point.fp}"
+            _fail(answer, CommandRefused(PROBLEMS["stopped_meanwhile"], point))
+            return None
         try:
             return await self._durable_step(lane, given, wait=False)
         except (RefusedError, StorageUnavailable) as error:

@@ -19,7 +19,7 @@ from edge_agent.core.visits import LEAST_VOTES, NO_VISITS, Visit, current, seen,
 from edge_agent.model.dispenser import Preset
 from edge_agent.model.errors import RefusedError, StorageUnavailable
 from edge_agent.model.fuelling import AuthoriseRequest, FpState
-from edge_agent.model.ids import BayId, FpId, FuellingId, MemberRef, PlateRef
+from edge_agent.model.ids import AccountRef, BayId, FpId, FuellingId, MemberRef, PlateRef
 from edge_agent.model.membership import KnownPlate
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.policy import Policy
@@ -58,6 +58,7 @@ class SelfService:
         self._visits = NO_VISITS
         self._tasks: set[asyncio.Task[None]] = set()
         self._tried: set[FpId] = set()
+        self._asked: dict[FpId, tuple[MemberRef | None, int]] = {}
         forecourt.subscribe(self._on_point)
         forecourt.on_completed(self._on_completed)
 
@@ -73,14 +74,16 @@ class SelfService:
         ref = PlateRef(self._index.of("plate", sighting.plate.text))
         member = self._catalogues.member_by_index("plate", ref)
         plate = KnownPlate(ref, sighting.plate.masked(), member)
-        self._visits = seen(self._visits, sighting.bay, plate, self._clock.wall_ms())
+        age_ms = max(self._clock.wall_ms() - sighting.at_ms, 0)
+        seen_ms = self._clock.monotonic_ms() - age_ms
+        self._visits = seen(self._visits, sighting.bay, plate, seen_ms)
         for fp, point in self._forecourt.points().items():
             if point.plan.bay == sighting.bay:
                 self._on_point(fp)
 
     def visit_at(self, bay: BayId | None) -> Visit | None:
         """Return the visit at a bay."""
-        return None if bay is None else current(self._visits, bay, self._clock.wall_ms())
+        return None if bay is None else current(self._visits, bay, self._clock.monotonic_ms())
 
     def _on_point(self, fp: FpId) -> None:
         """One attempt per lift: what fails or is stopped is for the attendant to take up again."""
@@ -94,6 +97,7 @@ class SelfService:
         request = self._wish(point)
         if request is not None:
             self._tried.add(fp)
+            self._note_asked(request)
             task = asyncio.ensure_future(self._release(request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -116,7 +120,7 @@ class SelfService:
 
     def _may_pay(self, visit: Visit) -> bool:
         """The car that is seen must be the one that lifts: seen lately, and not served yet."""
-        return not visit.served and self._clock.wall_ms() - visit.seen_ms <= FRESH_MS
+        return not visit.served and self._clock.monotonic_ms() - visit.seen_ms <= FRESH_MS
 
     def _plate_limit(self, visit: Visit, policy: Policy) -> Money | None:
         """Return up to how much this plate may be charged now; None for not at all."""
@@ -128,24 +132,37 @@ class SelfService:
         account = self._books.account(member.account)
         if account is None:
             return None
-        limit = min(
-            account.available - self._promised(member.ref), Money(policy.plate_pay.max_amount_fen)
-        )
+        free = account.available - self._promised(member.account)
+        limit = min(free, Money(policy.plate_pay.max_amount_fen))
         return limit if limit >= LEAST_LIMIT else None
 
-    def _promised(self, member: MemberRef) -> Money:
-        """Return what fuellings that this member's plates released may still cost."""
+    def _promised(self, account: AccountRef) -> Money:
+        """Return what fuellings that plates released on this account may still cost."""
         begun = [item.authorised for item in self._books.open_fuellings()]
         ended = [item.completed for item in self._books.unpaid()]
-        costs = [(b.plate_ref, b.member_ref, b.preset_amount_fen or 0) for b in begun]
-        costs += [(b.plate_ref, b.member_ref, b.amount_fen) for b in ended]
-        return Money(sum(fen for plate, ref, fen in costs if plate and ref == member))
+        known = {body.fp for body in begun}
+        costs = [(b.member_ref, b.preset_amount_fen or 0) for b in begun if b.plate_ref]
+        costs += [(b.member_ref, b.amount_fen) for b in ended if b.plate_ref]
+        costs += [(ref, fen) for fp, (ref, fen) in self._asked.items() if fp not in known]
+        return Money(sum(fen for ref, fen in costs if self._account_of(ref) == account))
+
+    def _account_of(self, member_ref: str | None) -> AccountRef | None:
+        member = None if member_ref is None else self._catalogues.member(MemberRef(member_ref))
+        return None if member is None else member.account
+
+    def _note_asked(self, request: AuthoriseRequest) -> None:
+        """A release that is still being written has promised its limit already."""
+        if request.plate is not None and request.preset is not None:
+            amount = request.preset.amount or Money(0)
+            self._asked[request.fp] = (request.member, amount.fen)
 
     async def _release(self, request: AuthoriseRequest) -> None:
         try:
             await self._forecourt.authorise(request)
         except (RefusedError, StorageUnavailable) as error:
             logger.info("not released", extra={"fp": request.fp, "code": error.problem.code})
+        finally:
+            self._asked.pop(request.fp, None)
 
     async def _on_completed(self, body: FuellingCompleted) -> None:
         bay = self._forecourt.point(FpId(body.fp)).plan.bay

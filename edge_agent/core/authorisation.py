@@ -27,6 +27,7 @@ PROBLEMS = {
         Problem("fp_closed", "油机已关闭", "the dispenser is switched off"),
         Problem("fp_inoperative", "油机故障或未设单价", "the dispenser is inoperative or unpriced"),
         Problem("no_price", "尚未确认单价，不能授权", "the dispenser has not confirmed its prices"),
+        Problem("stopped_meanwhile", "授权前已按停止，请重新授权", "stop was pressed meanwhile"),
         Problem("nozzle_not_hung", "请先挂枪，再开始下一笔", "hang up the nozzle first"),
         Problem("price_change", "正在变价，请稍候", "prices are being changed, please wait"),
         Problem("agent_stopping", "系统正在停机，请稍后再授权", "the agent is stopping"),

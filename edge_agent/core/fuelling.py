@@ -138,9 +138,15 @@ def _on_ready(point: Point, given: Input, at: Moment) -> Step:
             return stop_and_adopt(point, at)
         case StatusChanged(status=DispenserStatus.NOT_PROGRAMMED):
             return ready(point, at)
-        case FuellingEnded():
+        case FuellingEnded() | StatusChanged(status=DispenserStatus.COMPLETE):
             return recovery.look_again(point, at)
     return maybe_program(point, at)
+
+
+def _on_armed(point: Point, given: Input, at: Moment) -> Step:
+    if isinstance(given, StatusChanged) and given.status is DispenserStatus.COMPLETE:
+        return recovery.look_again(point, at)  # something was sold that nobody here released
+    return on_armed(point, given, at)
 
 
 def _on_delivering(point: Point, given: Input, at: Moment) -> Step:
@@ -196,7 +202,7 @@ ANYWHERE: Mapping[type[Input], Handler] = {
 
 _ROWS: Mapping[Phase, tuple[Handler, tuple[type[Input], ...]]] = {
     Phase.READY: (_on_ready, (StatusChanged, NozzleChanged, FuellingEnded, Tick)),
-    Phase.ARMED: (on_armed, (NozzleChanged, StatusChanged, StopAsked, Tick)),
+    Phase.ARMED: (_on_armed, (NozzleChanged, StatusChanged, StopAsked, Tick)),
     Phase.AUTHORISING: (
         on_authorising,
         (CommandDone, CommandFailed, StatusChanged, Progress, FuellingEnded, StopAsked, Tick),

@@ -17,7 +17,8 @@ LEAST_VOTES = 2
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A plate at a bay. `served` once a fuelling of this visit was completed."""
+    """A plate at a bay. Times are monotonic, since a wall clock may be set back. `served` once a
+    fuelling at the bay was completed."""
 
     plate: KnownPlate
     arrived_ms: int

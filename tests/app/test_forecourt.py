@@ -3,80 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from edge_agent.app import forecourt
 from edge_agent.app.forecourt import Forecourt
 from edge_agent.core.point import Phase
 from edge_agent.model.dispenser import (
-    Authorise,
-    Clear,
-    CommandDone,
-    DispenserCommand,
-    DispenserEvent,
+    AlarmRaised,
     DispenserStatus,
     LinkChanged,
     NozzleChanged,
-    ReadTotals,
-    ReadTransaction,
-    SetPrices,
     StatusChanged,
-    Stop,
-    TotalsRead,
 )
 from edge_agent.model.errors import CommandRefused, Problem, StorageUnavailable
 from edge_agent.model.fuelling import AuthoriseRequest
-from edge_agent.model.ids import FpId, GradeId, LogicalNozzle, NozzleNumber, PriceSetId
+from edge_agent.model.ids import FpId, GradeId, NozzleNumber, PriceSetId
 from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.records import FuellingAuthorised, FuellingCancelled, RecordBody
 from edge_agent.model.station import FpPlan, NozzlePlan
-from edge_agent.model.units import Money, UnitPrice, Volume
+from edge_agent.model.units import Money, UnitPrice
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.store.station import StationStore
+from tests.app.pumps import ONE, Pumps
 
-FP, ONE = FpId(1), LogicalNozzle(1)
+FP = FpId(1)
 PLAN = FpPlan(FP, 0x50, (NozzlePlan(NozzleNumber(1), ONE, GradeId("92")),))
 FULL = Problem("storage_full", "满", "full")
-
-
-class Pumps:
-    """`ports.Dispensers` that does as it is told, and remembers what that was."""
-
-    def __init__(self) -> None:
-        self.sent: list[DispenserCommand] = []
-        self._listeners: list[Callable[[DispenserEvent], None]] = []
-
-    def subscribe(self, listener: Callable[[DispenserEvent], None]) -> None:
-        self._listeners.append(listener)
-
-    def emit(self, *events: DispenserEvent) -> None:
-        for event in events:
-            for listener in self._listeners:
-                listener(event)
-
-    def command(self, command: DispenserCommand) -> None:
-        self.sent.append(command)
-        asyncio.get_running_loop().call_soon(self._obey, command)
-
-    def _obey(self, command: DispenserCommand) -> None:
-        match command:
-            case ReadTotals():
-                self.emit(TotalsRead(FP, ONE, Volume(5_000), Money(3_925)))
-            case Authorise():
-                self.emit(StatusChanged(FP, DispenserStatus.AUTHORISED))
-            case Stop():
-                self.emit(StatusChanged(FP, DispenserStatus.COMPLETE))
-            case Clear() | SetPrices():
-                self.emit(StatusChanged(FP, DispenserStatus.IDLE))
-        self.emit(CommandDone(FP, command))
-
-    def kinds(self) -> list[str]:
-        reads = (ReadTotals, ReadTransaction, SetPrices)
-        return [type(command).__name__ for command in self.sent if not isinstance(command, reads)]
 
 
 class Yard:
@@ -209,3 +166,46 @@ async def test_coming_to_rest_takes_an_unheard_authorisation_back(yard: Yard) ->
     with pytest.raises(CommandRefused) as refused:
         await yard.forecourt.authorise(WISH)
     assert refused.value.problem.code == "agent_stopping"
+
+
+async def test_stop_all_pressed_while_its_release_is_written_stays(yard: Yard) -> None:
+    await yard.forecourt.stop_all("till")
+    yard.disk.clear()
+    releasing = asyncio.create_task(yard.forecourt.release_stop_all("till"))
+    await asyncio.sleep(0.01)
+    stopping = asyncio.create_task(yard.forecourt.stop_all("till"))
+    await asyncio.sleep(0.01)
+    yard.disk.set()
+    await asyncio.gather(releasing, stopping)
+    assert yard.forecourt.stop_all_active
+    assert yard.store.books.stop_all_active()
+
+
+async def test_an_authorisation_that_was_given_up_releases_nothing(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecourt, "ANSWER_S", 0.02)
+    yard.pumps.emit(NozzleChanged(FP, ONE, True))
+    yard.disk.clear()
+    with pytest.raises(CommandRefused):
+        await yard.forecourt.authorise(WISH)
+    yard.disk.set()
+    async with asyncio.timeout(10):
+        while not yard.recorded(FuellingCancelled):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert "Authorise" not in yard.pumps.kinds()
+    assert "gave_up" in yard.recorded(FuellingCancelled)[0]
+
+
+async def test_a_wish_that_was_stopped_before_its_turn_is_refused(yard: Yard) -> None:
+    yard.disk.clear()
+    yard.pumps.emit(AlarmRaised(FP, "leak"), NozzleChanged(FP, ONE, True))
+    asking = asyncio.create_task(yard.forecourt.authorise(WISH))
+    await asyncio.sleep(0.01)
+    stopping = asyncio.create_task(yard.forecourt.stop(FP, "till"))
+    await asyncio.sleep(0.01)
+    yard.disk.set()
+    done = await asyncio.gather(asking, stopping, return_exceptions=True)
+    assert isinstance(done[0], CommandRefused)
+    assert done[0].problem.code == "stopped_meanwhile"
+    assert "Authorise" not in yard.pumps.kinds()
