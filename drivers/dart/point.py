@@ -46,14 +46,14 @@ TIMEOUT_CAP_MS: Final = 400
 
 
 class Job:
-    """A procedure under way, and the command that it answers (None: our own business)."""
+    """A procedure under way, and the commands that it answers (none: our own business)."""
 
-    __slots__ = ("command", "due_ms", "is_urgent", "kind", "step", "steps")
+    __slots__ = ("commands", "due_ms", "is_urgent", "kind", "step", "steps")
 
-    def __init__(self, kind: str, steps: Steps, command: DispenserCommand | None) -> None:
+    def __init__(self, kind: str, steps: Steps, *commands: DispenserCommand) -> None:
         self.kind = kind
         self.steps = steps
-        self.command = command
+        self.commands = [*commands]
         self.is_urgent = kind in {"authorise", "stop", "confirm"}
         self.step: Tell | Poll | None = None
         self.due_ms = 0
@@ -171,23 +171,30 @@ class Point:
     # --- commands -------------------------------------------------------------------------------
 
     def submit(self, now_ms: int, command: DispenserCommand) -> None:
-        """Queue a command."""
+        """Queue a command. However much waits, a stop is taken."""
         if not self.is_online:
             self._tell(CommandFailed(self._fp, command, "offline"))
             return
-        if len(self._jobs) >= JOBS_MAX:
+        if isinstance(command, Stop):
+            self._submit_stop(command)
+        elif len(self._jobs) >= JOBS_MAX:
             self._tell(CommandFailed(self._fp, command, "busy"))
             return
-        kind, steps = self._procedure(command)
-        job = Job(kind, steps, command)
-        if kind == "stop":
-            for other in [*self._jobs]:
-                if other.kind in {"authorise", "resume"}:
-                    self._finish(other, Outcome("stopped"))
-            self._jobs.appendleft(job)
         else:
-            self._jobs.append(job)
+            self._jobs.append(Job(*self._procedure(command), command))
         self._schedule(now_ms)
+
+    def _submit_stop(self, command: Stop) -> None:
+        """Put a stop before everything; one under way goes first, one that waits answers both."""
+        for other in [*self._jobs]:
+            if other.kind in {"authorise", "resume"}:
+                self._finish(other, Outcome("stopped"))
+        stops = [job for job in self._jobs if job.kind == "stop"]
+        waiting = next((job for job in stops if not job.has_begun), None)
+        if waiting is not None:
+            waiting.commands.append(command)
+        else:
+            self._jobs.insert(len(stops), Job(*self._procedure(command), command))
 
     def _procedure(self, command: DispenserCommand) -> tuple[str, Steps]:
         side, options = self.side, self._options
@@ -216,7 +223,7 @@ class Point:
         if not self.is_online:
             self.is_online = True
             self._tell(LinkChanged(self._fp, online=True))
-            self._jobs.append(Job("bring_up", procedures.bring_up(self.side), None))
+            self._jobs.append(Job("bring_up", procedures.bring_up(self.side)))
             self._figures_asked_ms = now_ms
 
     def _on_heard(self, now_ms: int, heard: Heard) -> None:
@@ -268,12 +275,11 @@ class Point:
             self.side.expect_nothing()
         if outcome.alarm:
             self.side.alarm(outcome.alarm)
-        if job.command is None:
-            return
-        if outcome.reason:
-            self._tell(CommandFailed(self._fp, job.command, outcome.reason))
-        else:
-            self._tell(CommandDone(self._fp, job.command))
+        for command in job.commands:
+            if outcome.reason:
+                self._tell(CommandFailed(self._fp, command, outcome.reason))
+            else:
+                self._tell(CommandDone(self._fp, command))
 
     def _schedule(self, now_ms: int) -> None:
         """Start what has become due, and say when this address wants its next turn."""
@@ -294,14 +300,14 @@ class Point:
         if side.restarted or (side.status is None and not kinds):
             side.restarted = False
             if "bring_up" not in kinds:
-                self._jobs.append(Job("bring_up", procedures.bring_up(side), None))
+                self._jobs.append(Job("bring_up", procedures.bring_up(side)))
         if side.must_settle and "settle" not in kinds:
             # Only what is urgent and under way goes first: an authorisation that has not begun
             # would clear the figures.
             is_behind = bool(self._jobs) and self._jobs[0].is_urgent and self._jobs[0].has_begun
-            self._jobs.insert(int(is_behind), Job("settle", procedures.settle(side), None))
+            self._jobs.insert(int(is_behind), Job("settle", procedures.settle(side)))
         if side.watch.is_in_doubt and not kinds & {"confirm", "authorise", "stop"}:
-            self._jobs.appendleft(Job("confirm", procedures.confirm_nozzle(side), None))
+            self._jobs.appendleft(Job("confirm", procedures.confirm_nozzle(side)))
         self._watch_figures(now_ms)
 
     def _watch_figures(self, now_ms: int) -> None:
@@ -312,7 +318,7 @@ class Point:
             self._figures_asked_ms = now_ms
         elif not self._jobs and now_ms - self._figures_asked_ms >= self._options.progress_ms:
             self._figures_asked_ms = now_ms
-            self._jobs.append(Job("figures", procedures.read_running(side), None))
+            self._jobs.append(Job("figures", procedures.read_running(side)))
 
     def _interval_ms(self) -> int:
         is_active = self.side.is_in_sale or self.side.watch.lifted is not None

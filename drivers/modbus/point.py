@@ -79,6 +79,8 @@ class Point:
         self._is_doubtful = False
         self._waiting: deque[DispenserCommand] = deque()
         self._running: DispenserCommand | None = None
+        self._joined: list[Stop] = []  # answered with the stop that waits
+        self._also: list[Stop] = []  # answered with the stop that runs
         self._script: Script | None = None
         self._asks: Request | None = None
         self._asked: Request | None = None
@@ -143,17 +145,20 @@ class Point:
     # --- commands ---
 
     def submit(self, now_ms: int, command: DispenserCommand) -> list[Output]:
-        """Queue a command."""
+        """Queue a command. However much waits, a stop is taken."""
         if not self._online:
             return [Emit(CommandFailed(self.fp, command, "offline"))]
+        if isinstance(command, Stop):
+            outputs = self._withdraw()
+            if self._waiting and isinstance(self._waiting[0], Stop):
+                self._joined.append(command)
+            else:
+                self._waiting.appendleft(command)
+            return outputs + self._begin_next(now_ms)
         if len(self._waiting) >= COMMANDS_WAITING_MAX:
             return [Emit(CommandFailed(self.fp, command, "busy"))]
-        if not isinstance(command, Stop):
-            self._waiting.append(command)
-            return self._begin_next(now_ms)
-        outputs = self._withdraw()
-        self._waiting.appendleft(command)
-        return outputs + self._begin_next(now_ms)
+        self._waiting.append(command)
+        return self._begin_next(now_ms)
 
     def _withdraw(self) -> list[Output]:
         """A stop overtakes everything, and ends what would let fuel flow after it."""
@@ -178,6 +183,8 @@ class Point:
                 self.due_ms = now_ms
                 break
             self._running = self._waiting.popleft()
+            if isinstance(self._running, Stop):
+                self._also, self._joined = self._joined, []
             self._script = self._commands.script(self._running)
             outputs += self._step(now_ms, None)
         return outputs
@@ -213,14 +220,17 @@ class Point:
         if command is None or script is None:
             return []
         script.close()
+        commands, self._also = [command, *self._also], []
         if reason == DONE:
-            return [Emit(CommandDone(self.fp, command))]
-        return [Emit(CommandFailed(self.fp, command, reason))]
+            return [Emit(CommandDone(self.fp, each)) for each in commands]
+        return [Emit(CommandFailed(self.fp, each, reason)) for each in commands]
 
     def _fail_all(self, reason: str) -> list[Output]:
         outputs = self._end_script(reason)
-        outputs += [Emit(CommandFailed(self.fp, command, reason)) for command in self._waiting]
+        waiting = [*self._waiting, *self._joined]
+        outputs += [Emit(CommandFailed(self.fp, command, reason)) for command in waiting]
         self._waiting.clear()
+        self._joined.clear()
         return outputs
 
     # --- replies ---

@@ -204,6 +204,42 @@ def test_stop_overtakes_everything_and_takes_the_authorisation_with_it() -> None
     assert not bench.count(Ask.AUTHORIZE)
 
 
+def test_a_stop_is_taken_however_much_waits() -> None:
+    bench = Bench().ready()
+    bench.lift()
+    read, authorise = ReadTotals(FP, ONE), Authorise(FP, (ONE,))
+    for command in [*[read] * (JOBS_MAX - 1), authorise, read, Stop(FP)]:
+        bench.submit(command)
+    bench.run(60_000)
+    assert bench.failures == [(ReadTotals, "busy"), (Authorise, "stopped")]
+    assert bench.of(CommandDone)[0].command == Stop(FP)
+    assert not bench.count(Ask.AUTHORIZE)
+
+
+def test_stops_in_plenty_are_all_answered_by_two() -> None:
+    bench = Bench().ready()
+    bench.lift()
+    bench.do(Authorise(FP, (ONE,)))
+    bench.forget()
+    for _ in range(2 * JOBS_MAX):
+        bench.submit(Stop(FP))
+    bench.submit(Authorise(FP, (ONE,)))
+    bench.submit(Stop(FP))
+    bench.run(10_000)
+    assert len(bench.of(CommandDone)) == 2 * JOBS_MAX + 1
+    assert bench.failures == [(Authorise, "stopped")]
+    assert bench.count(Ask.STOP) == 2, "the one under way and the one behind it"
+    assert bench.last_status == "complete"
+
+
+def test_stops_that_wait_fail_with_the_link() -> None:
+    bench = Bench().ready()
+    for _ in range(5):
+        bench.submit(Stop(FP))
+    bench.disconnect()
+    assert bench.failures == [(Stop, "link_lost")] * 5
+
+
 def test_stop_in_the_middle_of_an_authorisation() -> None:
     """Whatever the moment, the pump is not released afterwards."""
     for delay_ms in range(0, 60, 3):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers.modbus.codec import FrameDecoder, Framing, Listening, encode_frame
+from drivers.modbus.commands import ATTEMPTS
 from drivers.modbus.pdu import (
     ExceptionCode,
     Function,
@@ -16,6 +17,7 @@ from drivers.modbus.pdu import (
     WriteRequest,
     WriteSingle,
 )
+from drivers.modbus.point import COMMANDS_WAITING_MAX
 from edge_agent.model.dispenser import (
     AlarmRaised,
     Authorise,
@@ -271,6 +273,47 @@ def test_stop_overtakes_what_waits_and_withdraws_authorisations() -> None:
     done = [event.command for event in bench.of(CommandDone)]
     assert done == [ReadTotals(bench.fp, ONE), Stop(bench.fp), ReadTotals(bench.fp, TWO)]
     assert bench.pump.status not in {DispenserStatus.AUTHORISED, DispenserStatus.FUELLING}
+
+
+def test_a_stop_is_taken_however_much_waits() -> None:
+    bench = Bench().ready()
+    read, stop = ReadTotals(bench.fp, ONE), Stop(bench.fp)
+    for command in [*[read] * (COMMANDS_WAITING_MAX + 1), AUTHORISE, read, stop]:
+        bench.submit(command)
+    bench.run(30_000)
+    assert bench.of(CommandFailed) == [
+        CommandFailed(bench.fp, read, "busy"),
+        CommandFailed(bench.fp, AUTHORISE, "stopped"),
+    ]
+    done = [event.command for event in bench.of(CommandDone)]
+    assert done[:3] == [read, read, stop], "one was done at once, one was under way"
+    assert len(done) == COMMANDS_WAITING_MAX + 2
+    assert bench.pump.status is not DispenserStatus.AUTHORISED
+
+
+def test_stops_in_plenty_are_all_answered_by_two() -> None:
+    bench = Bench().ready()
+    bench.submit(AUTHORISE)
+    bench.run(500)
+    bench.events.clear()
+    bench.sent.clear()
+    for _ in range(2 * COMMANDS_WAITING_MAX):
+        bench.submit(Stop(bench.fp))
+    bench.submit(AUTHORISE)
+    bench.submit(Stop(bench.fp))
+    bench.run(10_000)
+    assert len(bench.of(CommandDone)) == 2 * COMMANDS_WAITING_MAX + 1
+    assert bench.of(CommandFailed) == [CommandFailed(bench.fp, AUTHORISE, "stopped")]
+    assert len(commands(bench)) <= 2 * ATTEMPTS, "the one under way and the one behind it"
+    assert bench.pump.status is DispenserStatus.COMPLETE
+
+
+def test_stops_that_wait_fail_with_the_link() -> None:
+    bench = Bench().ready()
+    for _ in range(5):
+        bench.submit(Stop(bench.fp))
+    bench.disconnect()
+    assert bench.of(CommandFailed) == [CommandFailed(bench.fp, Stop(bench.fp), "offline")] * 5
 
 
 def test_stop_ends_an_authorisation_that_is_being_verified() -> None:
