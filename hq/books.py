@@ -59,10 +59,23 @@ class HqBooks:
         try:
             yield
         except BaseException:
-            self.connection.execute("ROLLBACK")
             self._streams.clear()
+            self.connection.execute("ROLLBACK")
             raise
         self.connection.execute("COMMIT")
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Do everything within or nothing, inside a transaction that goes on either way."""
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._streams.clear()
+            self.connection.execute("ROLLBACK TO part")
+            raise
+        finally:
+            self.connection.execute("RELEASE part")
 
     # --- streams and rows ------------------------------------------------------------------------
 

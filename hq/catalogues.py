@@ -21,6 +21,10 @@ from hq.books import HqBooks
 MEMBERS_IN_ONE = 1000
 """Members in one message: about 250 kB on the wire."""
 PRICE_SETS_IN_ONE = 64
+MOST_LOST_VERSIONS = 10_000_000
+"""So many versions of the members may have been published after the backup that headquarters was
+restored from. A station that claims more is not believed: numbers are bounded on the wire, and one
+claim near the bound would leave no number to publish under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +210,22 @@ class CatalogueDesk:
         ).fetchone()
         return int(row[0])
 
+    def is_ahead(self, dataset: str, in_force: int) -> bool:
+        """Whether a station claims a version beyond what headquarters can overcome.
+
+        Members are numbered anew beyond what a station has, within reason; prices and policy are
+        not, so a station that knows later ones keeps them until a person has published more.
+        """
+        beyond = in_force - self.version(dataset)
+        return beyond > (MOST_LOST_VERSIONS if dataset == "members" else 0)
+
     def lacking(self, station: str, dataset: str, in_force: int, now_ms: int) -> Content | None:
         """Return the next piece that brings a station forward, or None when it has everything."""
         newest = self.version(dataset)
-        if in_force == newest:
+        if in_force == newest or self.is_ahead(dataset, in_force):
             return None
         if dataset == "members":
             return self._members(station, in_force)
-        if in_force > newest:
-            return None
         return self._prices(station, now_ms) if dataset == "prices" else self._policy(newest)
 
     def _members(self, station: str, in_force: int) -> Content:

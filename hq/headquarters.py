@@ -6,6 +6,7 @@ an acknowledgement is only ever made of rows that are on disk.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from edge_agent.model import topics
@@ -29,6 +30,8 @@ from hq.keys import HqKeys
 from hq.message import Message
 from hq.publishing import Publisher
 
+log = logging.getLogger("hq")
+
 MOST_CREDIT = 5000
 """Rows that one station may have under way to an idle headquarters."""
 LEAST_CREDIT = 200
@@ -46,6 +49,9 @@ class Headquarters:
     def handle(self, messages: Iterable[Message], now_ms: int, load: float = 0.0) -> list[Message]:
         """Deal with messages in one transaction; return what to send now that it is durable.
 
+        Nothing remains of a message that breaks a rule but its place among the parked: one message
+        never stops the others, nor headquarters.
+
         `load` between 0 and 1 says how full the intake queue is; the credit shrinks with it.
         """
         credit = max(LEAST_CREDIT, int(MOST_CREDIT * (1 - load)))
@@ -54,9 +60,15 @@ class Headquarters:
         with self.books.transaction():
             for message in messages:
                 try:
-                    self._take(message, now_ms, credit, acks, answers)
+                    with self.books.part():
+                        answers += self._take(message, now_ms, credit, acks)
                 except MessageRefused as refusal:
                     reason = refusal.problem.code
+                    self.books.park(message.topic, reason, message.payload, now_ms)
+                except (ValueError, OverflowError) as error:
+                    # A figure that passed the wire's bounds and one of ours does not hold.
+                    reason = type(error).__name__
+                    log.error("parked %r: %s", message.topic, reason)
                     self.books.park(message.topic, reason, message.payload, now_ms)
         # One ack for all batches of a stream in this group: the last one says it all.
         answers += [_answer(ack) for ack in acks.values()]
@@ -78,8 +90,7 @@ class Headquarters:
         now_ms: int,
         credit: int,
         acks: dict[tuple[str, int], Ack],
-        answers: list[Message],
-    ) -> None:
+    ) -> list[Message]:
         place = topics.split(message.topic)
         if place is None or place[1] != "up":
             raise refuse("unknown_topic")
@@ -91,21 +102,22 @@ class Headquarters:
             if before is not None and before.up_to_seq == ack.up_to_seq and before.gap:
                 ack = before
             acks[station, ack.epoch] = ack
-        elif what == "birth":
+            return []
+        if what == "birth":
             presence = decode_presence(message.payload, station)
             if isinstance(presence, Birth):
-                answers.append(_answer(self._greet(presence, now_ms, credit)))
-                self.publisher.station_has(station, presence.catalogues)
-                answers += self.publisher.due(station, now_ms)
-            else:
-                self.books.station_gone(station, presence.boot_id, now_ms)
-        elif what == "request":
+                greeting = _answer(self._greet(presence, now_ms, credit))
+                self.publisher.station_has(station, presence.catalogues, now_ms)
+                return [greeting, *self.publisher.due(station, now_ms)]
+            self.books.station_gone(station, presence.boot_id, now_ms)
+            return []
+        if what == "request":
             self.publisher.on_reply(decode(CatalogueReply, message.payload, station), now_ms)
-            answers += self.publisher.due(station, now_ms)
-        elif what == "telemetry":
+            return self.publisher.due(station, now_ms)
+        if what == "telemetry":
             self.books.note_figures(decode(Telemetry, message.payload, station), now_ms)
-        else:
-            raise refuse("unknown_topic")
+            return []
+        raise refuse("unknown_topic")
 
     def _take_rows(self, batch: LedgerBatch, now_ms: int, credit: int) -> Ack:
         stream = self.books.stream(batch.station, batch.epoch)

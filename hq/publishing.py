@@ -13,6 +13,7 @@ from edge_agent.model.wire import (
     SignedCatalogue,
     encode,
     payload_digest,
+    refuse,
     signing_bytes,
 )
 from hq.books import HqBooks
@@ -23,6 +24,9 @@ from hq.message import Message
 
 RESEND_MS = 30_000
 """A piece that a station has not answered is sent again after this."""
+REFUSED_MS = 3_600_000
+"""A piece that a station has refused is sent again after this, since its cause may have gone, and
+since a refusal may have been sent in its name."""
 VALID_MS = 24 * 3_600_000
 CLOCK_SLACK_MS = 300_000
 """A catalogue may be accepted from so much before its issue until so long after: station clocks
@@ -40,7 +44,7 @@ class Publisher:
         self._desk = desk
         self._keys = keys
 
-    def station_has(self, station: str, versions: dict[str, int]) -> None:
+    def station_has(self, station: str, versions: dict[str, int], now_ms: int) -> None:
         """Note what a station reported at its birth; what was refused before is tried again."""
         for dataset in DATASETS:
             self._db.execute(
@@ -49,17 +53,25 @@ class Publisher:
                 " SET in_force = ?3, sent_version = 0, sent_ms = 0, refused = ''",
                 (station, dataset, versions.get(dataset, 0)),
             )
+            self._weigh(station, dataset, versions.get(dataset, 0), now_ms)
 
     def on_reply(self, reply: CatalogueReply, now_ms: int) -> None:
-        """Note that a station took a catalogue, or why not."""
+        """Note that a station took a catalogue, or why not.
+
+        Raises:
+            MessageRefused: `malformed`; there is no such dataset.
+        """
+        if reply.dataset not in DATASETS:
+            raise refuse("malformed", "dataset")
         refused = "" if reply.reason in PASSING else reply.reason
         self._db.execute(
             "UPDATE delivery SET in_force = ?, refused = ? WHERE station = ? AND dataset = ?",
             (reply.in_force, refused, reply.station, reply.dataset),
         )
         if not reply.accepted:
-            finding = Finding(reply.version, f"{reply.dataset}_refused"[:64], reply.reason)
+            finding = Finding(reply.version, f"{reply.dataset}_refused", reply.reason)
             self._books.raise_alarm(reply.station, 0, finding, now_ms)
+        self._weigh(reply.station, reply.dataset, reply.in_force, now_ms)
 
     def due(self, station: str, now_ms: int) -> list[Message]:
         """Return what to send to a station now."""
@@ -78,7 +90,8 @@ class Publisher:
             content = self._desk.lacking(station, dataset, in_force, now_ms)
             if content is None:
                 continue
-            if content.version == sent_version and (refused or now_ms - sent_ms < RESEND_MS):
+            pause_ms = REFUSED_MS if refused else RESEND_MS
+            if content.version == sent_version and now_ms - sent_ms < pause_ms:
                 continue
             messages.append(self._send(station, content, now_ms))
         return messages
@@ -87,6 +100,12 @@ class Publisher:
         """Return what to send to every station that is online."""
         stations = self._db.execute("SELECT station FROM station WHERE online = 1").fetchall()
         return [message for (station,) in stations for message in self.due(station, now_ms)]
+
+    def _weigh(self, station: str, dataset: str, in_force: int, now_ms: int) -> None:
+        if self._desk.is_ahead(dataset, in_force):
+            newest = f"the newest here is {self._desk.version(dataset)}"
+            finding = Finding(in_force, f"{dataset}_ahead", newest)
+            self._books.raise_alarm(station, 0, finding, now_ms)
 
     def _send(self, station: str, content: Content, now_ms: int) -> Message:
         self._db.execute(

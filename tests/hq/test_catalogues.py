@@ -20,9 +20,10 @@ from edge_agent.model.wire import (
     signing_bytes,
 )
 from edge_agent.security.signatures import TrustedKeys
-from hq.catalogues import MEMBERS_IN_ONE, NewMember
+from hq.catalogues import MEMBERS_IN_ONE, MOST_LOST_VERSIONS, NewMember
 from hq.headquarters import Headquarters
 from hq.message import Message
+from hq.publishing import REFUSED_MS
 from tests.hq_kit import NOW, POLICY_1, STATION, alarms, birth, catalogues, headquarters
 from tests.sync_kit import KEYS
 
@@ -243,6 +244,42 @@ def test_an_older_headquarters_database_is_overcome() -> None:
     assert station.in_force["members"] > 500
 
 
+@pytest.mark.parametrize(
+    "claimed", [MOST_LOST_VERSIONS + 2, 2**53 - MEMBERS_IN_ONE, 2**53 - 3, 2**53 - 1]
+)
+def test_a_version_that_nobody_can_have_published_is_not_believed(claimed: int) -> None:
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.desk.enrol(member())
+    assert catalogues(hq.handle([birth(catalogues={"members": claimed})], NOW)) == []
+    assert alarms(hq) == [(claimed, "members_ahead")]
+    assert hq.publish(NOW + 60_000) == []
+    assert hq.desk.version("members") == 1, "nobody else starts over because of it"
+    honest = FakeStation(hq)
+    honest.come_up()
+    assert honest.in_force == {"members": 1}
+
+
+def test_a_reply_may_not_claim_such_a_version_either() -> None:
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.desk.enrol(member())
+    hq.handle([birth()], NOW)
+    reply = CatalogueReply(
+        station=STATION, dataset="members", version=1, in_force=2**53 - 1, accepted=True
+    )
+    assert hq.handle([Message(topics.up(STATION, "request"), encode(reply))], NOW) == []
+    assert alarms(hq) == [(2**53 - 1, "members_ahead")]
+
+
+def test_prices_that_headquarters_lost_are_an_alarm() -> None:
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
+    assert catalogues(hq.handle([birth(catalogues={"prices": 9})], NOW)) == []
+    assert alarms(hq) == [(9, "prices_ahead")]
+
+
 def test_price_sets_travel_whole_those_in_force_and_those_to_come() -> None:
     hq = headquarters()
     with hq.books.transaction():
@@ -308,6 +345,17 @@ def _answer(catalogue: SignedCatalogue, reason: str) -> Message:
     return Message(topics.up(STATION, "request"), encode(reply))
 
 
+def test_what_was_refused_is_tried_again_after_a_while() -> None:
+    """Whoever sent a refusal in a station's name delays its prices by so much, not for ever."""
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
+    (sent,) = catalogues(hq.handle([birth()], NOW))
+    hq.handle([_answer(sent, "bad_content")], NOW)
+    assert hq.publish(NOW + REFUSED_MS - 1) == []
+    assert len(hq.publish(NOW + REFUSED_MS)) == 1
+
+
 def test_a_refused_catalogue_is_an_alarm_and_is_not_sent_over_and_over() -> None:
     hq = headquarters()
     with hq.books.transaction():
@@ -315,10 +363,10 @@ def test_a_refused_catalogue_is_an_alarm_and_is_not_sent_over_and_over() -> None
     (sent,) = catalogues(hq.handle([birth()], NOW))
     assert hq.handle([_answer(sent, "bad_content")], NOW) == []
     assert alarms(hq) == [(1, "prices_refused")]
-    assert hq.publish(NOW + 3_600_000) == []
+    assert hq.publish(NOW + 600_000) == []
     with hq.books.transaction():
         hq.desk.publish_prices("ps-2", 0, {"92": 7_900})
-    assert len(hq.publish(NOW + 3_600_001)) == 1, "new content is tried"
+    assert len(hq.publish(NOW + 600_001)) == 1, "new content is tried"
 
 
 def test_a_refusal_that_may_pass_is_tried_again_later_but_not_at_once() -> None:

@@ -223,3 +223,24 @@ def test_rows_are_never_changed_or_deleted() -> None:
             hq.books.connection.execute(change)
     pragma = hq.books.connection.execute("PRAGMA synchronous").fetchone()
     assert pragma == (2,), "FULL"
+
+
+@pytest.mark.parametrize("error", [ValueError("no such figure"), OverflowError("too large")])
+def test_a_message_that_breaks_a_rule_of_ours_is_parked_and_leaves_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hq = headquarters()
+
+    def fail(station: str, versions: dict[str, int], now_ms: int) -> None:
+        raise error
+
+    monkeypatch.setattr(hq.publisher, "station_has", fail)
+    answers = hq.handle([batch(ROWS[:2]), birth(epoch=EPOCH + 1), batch(ROWS[2:5])], NOW)
+    assert [(ack.epoch, ack.up_to_seq) for ack in acks(answers)] == [(EPOCH, 5)]
+    assert parked(hq) == [type(error).__name__]
+    assert hq.books.connection.execute("SELECT count(*) FROM station").fetchone() == (0,)
+    assert hq.books.connection.execute("SELECT epoch FROM stream").fetchall() == [(EPOCH,)]
+    monkeypatch.undo()
+    (ack,) = acks(hq.handle([birth(epoch=EPOCH + 1)], NOW))
+    assert (ack.epoch, ack.up_to_seq, ack.hello) == (EPOCH + 1, 0, "h1")
+    assert hq.books.connection.execute("SELECT count(*) FROM stream").fetchone() == (2,)
