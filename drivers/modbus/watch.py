@@ -8,6 +8,7 @@ equal sales in a row are two sales, one sale seen again after a lost link is one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from drivers.modbus.register_map import UNKNOWN_STATE, Reading
@@ -22,7 +23,7 @@ from edge_agent.model.dispenser import (
 )
 from edge_agent.model.ids import LogicalNozzle
 from edge_agent.model.station import FpPlan
-from edge_agent.model.units import Money, UnitPrice, Volume, amount_of
+from edge_agent.model.units import NO_MONEY, NO_VOLUME, Money, UnitPrice, Volume, amount_of
 
 OFFLINE_STATE: Final = "offline"
 STATUS: Final[Mapping[str, DispenserStatus]] = {
@@ -67,6 +68,8 @@ class Watch:
         self._shown: tuple[int, int] | None = None
         self._reported: int | None = None
         self._open: int | None = None
+        self._flowed: int | None = None
+        self._retained: FuellingEnded | None = None
         self._settling: FuellingEnded | None = None
         self._settling_polls = 0
         self.has_suspect_scales = False
@@ -93,6 +96,7 @@ class Watch:
         self._mask = self._mask_glimpsed = 0
         self._shown = None
         self._settling = None
+        self._retained = None
 
     def take(self, reading: Reading) -> Iterator[DispenserEvent]:
         """Compare a reading with the one before and tell what happened."""
@@ -130,6 +134,7 @@ class Watch:
         if self.status not in {DispenserStatus.FUELLING, DispenserStatus.SUSPENDED}:
             self._shown = None
             return
+        self._flowed = reading.transaction
         shown = (reading.live_volume_ml, reading.live_amount_fen)
         if shown == self._shown:
             return
@@ -144,8 +149,9 @@ class Watch:
         number = self._ended_sale(reading)
         if number is None:
             self._settling, self._settling_polls = None, 0
+            self._retained = self.sale(reading)
             return
-        figures = self.sale(reading)
+        figures = self._figures(reading)
         if figures != self._settling and self._settling_polls < SETTLING_POLLS:
             self._settling = figures
             self._settling_polls += 1
@@ -156,6 +162,20 @@ class Watch:
         self._reported, self._open = number, None
         yield figures
         yield from self._suspect(figures.volume, figures.amount, figures.unit_price.milli)
+
+    def _figures(self, reading: Reading) -> FuellingEnded:
+        """Return the sale that has ended, as far as its figures can be believed.
+
+        Where the number is given at authorisation and nothing was seen to flow, figures that are
+        the same as before are those of the sale before.
+        """
+        shown, before = self.sale(reading), self._retained
+        is_numbered_early = reading.sale_transaction is None and self._advances_at_authorise
+        if not is_numbered_early or before is None or reading.transaction == self._flowed:
+            return shown
+        if (shown.volume, shown.amount) != (before.volume, before.amount):
+            return shown
+        return replace(shown, volume=NO_VOLUME, amount=NO_MONEY)
 
     def _ended_sale(self, reading: Reading) -> int | None:
         """Return the number of a sale that has ended and was not reported."""

@@ -17,7 +17,7 @@ from edge_agent.model.dispenser import (
     NozzleChanged,
     StatusChanged,
 )
-from edge_agent.model.units import Volume
+from edge_agent.model.units import Money, Volume
 from tests.drivers.modbus.bench import TWO, plan_of
 
 IDLE = Reading("idle", 0, 0, 0, 7_850, 7, 0, 0, 7, 1, 7_850)
@@ -135,6 +135,47 @@ def test_base_map_what_flows_at_first_sight_is_a_new_sale() -> None:
     point = watch()
     seen(point, [base(replace(IDLE, transaction=8, state="fuelling"))])
     assert ended(seen(point, [base(complete(8, 500))] * 3)) == [500]
+
+
+def sold_and_released_again(point: Watch) -> Reading:
+    """Sell 30 L as number 8, release number 9; return what is shown then."""
+    flowing = base(replace(IDLE, transaction=8, state="fuelling"))
+    seen(point, [base(IDLE), flowing, *[base(complete(8, 30_000))] * 2])
+    released = base(replace(complete(9, 30_000), state="authorised"))
+    assert ended(seen(point, [released] * 2)) == []
+    return released
+
+
+@pytest.mark.parametrize("state", ["complete", "stopped", "idle"])
+def test_base_map_a_release_that_was_stopped_dry_is_a_sale_of_nothing(state: str) -> None:
+    """The registers go on showing the sale before: it is not billed twice."""
+    point = watch()
+    released = sold_and_released_again(point)
+    events = seen(point, [replace(released, state=state)] * 4)
+    (sale,) = [event for event in events if isinstance(event, FuellingEnded)]
+    assert (sale.volume, sale.amount) == (Volume(0), Money(0))
+
+
+def test_base_map_an_equal_sale_that_was_seen_to_flow_is_told() -> None:
+    point = watch()
+    released = sold_and_released_again(point)
+    seen(point, [replace(released, state="fuelling")])
+    assert ended(seen(point, [base(complete(9, 30_000))] * 3)) == [30_000]
+
+
+def test_base_map_an_equal_sale_that_was_cleared_before_is_told() -> None:
+    point = watch()
+    released = sold_and_released_again(point)
+    seen(point, [replace(released, sale_volume_ml=0, sale_amount_fen=0)])
+    assert ended(seen(point, [base(complete(9, 30_000))] * 3)) == [30_000]
+
+
+def test_base_map_what_flowed_while_the_link_was_down_is_not_known() -> None:
+    """What is shown then is told; the totalisers decide."""
+    point = watch()
+    sold_and_released_again(point)
+    point.forget()
+    assert ended(seen(point, [base(complete(9, 30_000))] * 3)) == [30_000]
 
 
 def test_base_map_that_counts_at_the_end() -> None:
