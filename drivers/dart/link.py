@@ -44,6 +44,8 @@ class Link:
         self._behind: tuple[Transaction, ...] | None = None
         self._restarts = 0
         self._last_received: DataFrame | None = None
+        self._is_unnumbered = False  # the pump gives all its blocks one number
+        self._has_told = False
 
     @property
     def is_waiting(self) -> bool:
@@ -90,10 +92,18 @@ class Link:
         return Heard.STALE if self._block is None else self._restart()
 
     def is_repeated(self, frame: DataFrame) -> bool:
-        """Tell whether the pump sent this frame before, not having heard our acknowledgement."""
-        repeated = frame == self._last_received
-        self._last_received = frame
-        return repeated
+        """Tell whether the pump sent this frame before, not having heard our acknowledgement.
+
+        Some pumps give all their blocks one number. What such a pump says again after it was told
+        something is an answer to that.
+        """
+        last, self._last_received = self._last_received, frame
+        has_told, self._has_told = self._has_told, False
+        if frame == last:
+            return not (self._is_unnumbered and has_told)
+        if last is not None:
+            self._is_unnumbered = frame.number == last.number
+        return False
 
     def _restart(self) -> Heard:
         block = self._behind or self._block
@@ -113,4 +123,5 @@ class Link:
         self._number = self._next
         self._next = 1 if self._next == LAST_NUMBER else self._next + 1
         self._block = block
+        self._has_told = True
         self._frame = DataFrame(self._address, self._number, block).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from drivers.dart.codec import DataFrame, Transaction, decode
@@ -9,7 +11,16 @@ from drivers.dart.link import HARMLESS, Heard, Link
 from drivers.dart.manners import Manners
 from drivers.dart.orders import Ask, Command, RequestTotal
 from drivers.dart.reports import PumpStatus, Status
-from edge_agent.model.dispenser import Clear, CommandFailed, LinkChanged, ReadTotals, TotalsRead
+from edge_agent.model.dispenser import (
+    Clear,
+    CommandFailed,
+    DispenserCommand,
+    LinkChanged,
+    ReadTotals,
+    ReadTransaction,
+    Stop,
+    TotalsRead,
+)
 from edge_agent.model.units import Volume
 from tests.drivers.dart.bench import FP, ONE, Bench
 
@@ -101,6 +112,36 @@ def test_a_repeated_report_is_known_again() -> None:
     assert not link.is_repeated(report)
 
 
+def test_the_same_from_a_pump_that_numbers_its_blocks_is_a_repetition() -> None:
+    link = Link(0x50)
+    before, report = (
+        DataFrame(0x50, number, (PumpStatus(status).encode(),))
+        for number, status in ((3, Status.FILLING), (4, Status.RESET))
+    )
+    assert not link.is_repeated(before)
+    assert not link.is_repeated(report)
+    told(link, 1)
+    assert link.is_repeated(report), "our acknowledgement was lost, and it is sent again"
+
+
+def test_the_same_from_a_pump_that_does_not_is_an_answer_once_it_was_asked() -> None:
+    link = Link(0x50)
+    before, report = (
+        DataFrame(0x50, 4, (PumpStatus(status).encode(),))
+        for status in (Status.FILLING, Status.RESET)
+    )
+    assert not link.is_repeated(before)
+    assert not link.is_repeated(report)
+    assert link.is_repeated(report), "nothing was told to it since"
+    told(link, 1)
+    assert not link.is_repeated(report)
+    assert link.is_repeated(report)
+    link.forget()
+    assert not link.is_repeated(report)
+    told(link, 1)
+    assert not link.is_repeated(report), "a pump does not change its ways with the link"
+
+
 @pytest.mark.parametrize("last_number", [*range(16), None])
 def test_an_agent_that_starts_anew_is_understood(last_number: int | None) -> None:
     """Whatever number the pump saw last, nothing of the first commands is swallowed."""
@@ -140,6 +181,25 @@ def test_a_pump_whose_own_number_never_moves_is_heard() -> None:
     bench.side.points[FP].manners = Manners(same_number=True)
     bench.ready()
     assert bench.sell(2_000).volume == Volume(2_000)
+
+
+@pytest.mark.parametrize("layout", [13, 16])
+def test_a_pump_whose_own_number_never_moves_may_answer_the_same_twice(
+    layout: Literal[13, 16],
+) -> None:
+    bench = Bench()
+    bench.side.points[FP].manners = Manners(same_number=True, totals_layout=layout)
+    bench.ready()
+    commands: list[DispenserCommand] = [
+        Stop(FP),
+        Clear(FP),
+        ReadTotals(FP, ONE),
+        ReadTransaction(FP),
+    ]
+    for command in commands:
+        for _ in range(3):
+            bench.do(command)
+    assert not bench.alarms
 
 
 def test_a_pump_that_restarts_is_brought_up_again() -> None:
