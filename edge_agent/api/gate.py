@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_agent.api.access import OPERATOR_KEY
 from edge_agent.api.admission import Admission, Operator
+from edge_agent.api.connections import ADMITTED
 from edge_agent.api.problems import (
     BODY_TOO_LARGE,
     HEADER_MISSING,
@@ -50,7 +53,10 @@ _OPEN = {
 }
 """Routes under /v1 that ask for no admission: they say nothing, or are how one gets in."""
 
-_NEVER_LIMITED = {("POST", "/v1/stop-all")}
+_STOPS = re.compile(r"/v1/stop-all|/v1/fuelling-points/[0-9]+/stop")
+"""Orders that are never limited: somebody who sees fuel run over touches until it ends."""
+
+_ENROLS = {("POST", "/v1/session"), ("GET", "/enrol")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class Gate:
         guarded = _with_safe_headers(scope["path"], send)
         house: House = scope["app"].state.house
         request = _Asked(scope, house.admission)
+        if request.known:
+            scope.setdefault("state", {})[ADMITTED] = True
         if _name_of(request.headers.get("host", "")) not in house.names:
             await refusal_response(HOST_REFUSED)(scope, receive, guarded)
             return
@@ -117,6 +125,20 @@ class _Asked:
         self.has_session = admission.knows_session(cookies.get(admission.cookie_name, ""))
 
     @property
+    def known(self) -> bool:
+        """Whether the sender is one whom the agent lets in."""
+        return self._open_to_all or self.has_token or self.has_session
+
+    @property
+    def kind(self) -> str:
+        """As what the sender's requests are counted."""
+        if (self.method, self.path) in _ENROLS:
+            return "enrolment"
+        if self.has_session:
+            return "screen"
+        return "client" if self.known else "stranger"
+
+    @property
     def operator(self) -> Operator:
         """On whom an order of this request is booked."""
         if self._open_to_all:
@@ -129,7 +151,7 @@ class _Asked:
             return ORIGIN_REFUSED
         if self.path == "/enrol":
             return None
-        if not (self._open_to_all or self.has_token or self.has_session or self._asks_openly()):
+        if not (self.known or self._asks_openly()):
             return NOT_ENROLLED
         if self.method not in {"GET", "HEAD"} and not self._named_itself():
             return HEADER_MISSING
@@ -151,10 +173,9 @@ class _Asked:
 
 
 def _wait_s(rate_limit: RateLimit, request: _Asked) -> int:
-    if (request.method, request.path) in _NEVER_LIMITED:
+    if request.method == "POST" and _STOPS.fullmatch(request.path):
         return 0
-    kind = "screen" if request.has_session else "client"
-    return rate_limit.wait_s(kind, request.client)
+    return rate_limit.wait_s(request.kind, request.client)
 
 
 def _name_of(host: str) -> str:
@@ -181,6 +202,8 @@ def _with_safe_headers(path: str, send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
+            if message["status"] == HTTPStatus.NO_CONTENT:
+                del headers["Content-Type"]
             for name, value in SAFE_HEADERS.items():
                 headers[name] = value
             # Files are asked for again each time, so that an update reaches a screen at once.

@@ -22,6 +22,10 @@ class Allowance:
 
 ALLOWANCES: Mapping[str, Allowance] = {
     "client": Allowance(per_second=10, burst=60),
+    # Counted apart, so that a stranger on the station PC does not use up what the tools may ask.
+    "stranger": Allowance(per_second=10, burst=60),
+    # A one-time code has 40 bits: nobody guesses one of four at this pace in a quarter of an hour.
+    "enrolment": Allowance(per_second=0.2, burst=5),
     # People cannot touch faster than this; it only stops a screen gone mad.
     "screen": Allowance(per_second=50, burst=200),
 }

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from edge_agent.api import forecourt, sales, sessions
 from edge_agent.api import station as station_routes
 from edge_agent.api.admission import Admission
+from edge_agent.api.connections import Connection
 from edge_agent.api.feed import StationFeed
 from edge_agent.api.gate import LOOPBACK_NAMES, Gate, House
 from edge_agent.api.problems import answer_errors
@@ -27,7 +28,6 @@ from edge_agent.app.station import Station
 from edge_agent.model.errors import ConfigRefused, Problem
 
 MAX_HEADER_BYTES = 16 * 1024
-MAX_CONNECTIONS = 128
 STOP_WITHIN_S = 2
 
 STATIC = Path(__file__).parent / "static"
@@ -129,7 +129,7 @@ async def serve(
     config = uvicorn.Config(
         app,
         loop="none",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -137,7 +137,6 @@ async def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=STOP_WITHIN_S,

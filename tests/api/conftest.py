@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from edge_agent.api.admission import Admission
 from edge_agent.api.feed import StationFeed
 from edge_agent.api.gate import House
-from edge_agent.api.rate import Allowance, RateLimit
+from edge_agent.api.rate import ALLOWANCES, Allowance, RateLimit
 from edge_agent.api.server import build_app
 from edge_agent.app.station import Station
 from tests.api.fake_station import FakeStation, fake_station
 
 TOKEN = "token-of-the-tests-0123456789"
-UNHURRIED = {"client": Allowance(1e6, 1_000_000), "screen": Allowance(1e6, 1_000_000)}
+UNHURRIED = dict.fromkeys(ALLOWANCES, Allowance(1e6, 1_000_000))
 ADDRESS = "http://127.0.0.1:8080"
 
 

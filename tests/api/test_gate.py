@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from edge_agent.api.gate import SAFE_HEADERS
-from edge_agent.api.rate import Allowance, RateLimit
+from edge_agent.api.rate import ALLOWANCES, Allowance, RateLimit
 from edge_agent.api.server import bare_app
 from tests.api.conftest import ADDRESS, TOKEN, app_of, client_of
 from tests.api.fake_station import FakeStation
@@ -97,20 +97,50 @@ async def test_a_large_body_is_refused_by_its_length_and_by_its_size(
         assert response.json()["code"] == "body_too_large"
 
 
+def _slow(**kinds: Allowance) -> RateLimit:
+    return RateLimit({**ALLOWANCES, **kinds}, monotonic_s=float)
+
+
+async def test_a_stranger_uses_up_nothing_of_a_program(station: FakeStation) -> None:
+    app = app_of(station, rate_limit=_slow(client=Allowance(0.1, 1), stranger=Allowance(0.1, 1)))
+    async with client_of(app) as stranger, client_of(app, Authorization=f"Bearer {TOKEN}") as cli:
+        answers = [(await stranger.get("/v1/station")).status_code for _ in range(3)]
+        assert answers == [401, 429, 429]
+        assert (await cli.get("/v1/station")).status_code == 200
+
+
+async def test_codes_are_tried_slowly_and_by_address(station: FakeStation) -> None:
+    app = app_of(station, rate_limit=RateLimit(monotonic_s=float))
+    code = app.state.house.admission.enrolment_code()
+    elsewhere = httpx.ASGITransport(app, client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=elsewhere, base_url=ADDRESS) as guesser:
+        tries = [await guesser.get("/enrol", params={"code": "A"}) for _ in range(3)]
+        tries += [
+            await guesser.post("/v1/session", json={"code": "A"}, headers={"X-Edge-Agent": "x"})
+            for _ in range(3)
+        ]
+        assert [answer.status_code for answer in tries] == [303, 303, 303, 403, 403, 429]
+        assert (await guesser.get("/enrol", params={"code": code})).status_code == 429
+    async with client_of(app) as screen:
+        await screen.get("/enrol", params={"code": code})
+        assert (await screen.get("/v1/session")).json()["enrolled"] is True
+
+
 async def test_programs_are_slowed_down_and_told_when_to_come_back(station: FakeStation) -> None:
-    slow = RateLimit({"client": Allowance(0.1, 3), "screen": Allowance(1, 50)}, monotonic_s=float)
-    app = app_of(station, rate_limit=slow)
+    app = app_of(station, rate_limit=_slow(client=Allowance(0.1, 3)))
     async with client_of(app, Authorization=f"Bearer {TOKEN}") as client:
         answers = [await client.get("/v1/sync") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert int(answers[-1].headers["Retry-After"]) == 10
-        assert (await client.post("/v1/stop-all")).status_code == 204, "stopping is never limited"
+        for stop in ("/v1/stop-all", "/v1/fuelling-points/1/stop"):
+            assert (await client.post(stop)).status_code == 204, "stopping is never limited"
+        for other in ("/v1/fuelling-points/1/suspend", "/v1/stop-all/release"):
+            assert (await client.post(other)).status_code == 429
         assert (await client.get("/static/screen.js")).status_code == 200
 
 
 async def test_a_screen_has_room_of_its_own(station: FakeStation) -> None:
-    slow = RateLimit({"client": Allowance(0.1, 1), "screen": Allowance(1, 50)}, monotonic_s=float)
-    app = app_of(station, rate_limit=slow)
+    app = app_of(station, rate_limit=_slow(client=Allowance(0.1, 1)))
     async with client_of(app, Origin=ADDRESS, **{"X-Edge-Agent": "screen"}) as screen:
         await screen.get("/enrol", params={"code": app.state.house.admission.enrolment_code()})
         answers = [await screen.get("/v1/sync") for _ in range(40)]
@@ -126,6 +156,12 @@ async def test_every_answer_carries_the_safe_headers(
     headers = (await stranger.get(path)).headers
     assert {name: headers.get(name) for name in SAFE_HEADERS} == SAFE_HEADERS
     assert headers["Cache-Control"] == ("no-store" if path.startswith("/v1") else "no-cache")
+
+
+async def test_an_empty_answer_claims_no_content(cli: httpx.AsyncClient) -> None:
+    answer = await cli.post("/v1/stop-all")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "Content-Type" not in answer.headers
 
 
 def test_the_policy_lets_nothing_in_from_outside() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from edge_agent.api import connections, feed
+from edge_agent.api.connections import MAX_CONNECTIONS, MAX_STRANGERS
 from edge_agent.api.feed import MAX_LISTENERS
 from edge_agent.api.server import require_safe_address, serve
 from edge_agent.model.errors import ConfigRefused
@@ -69,6 +71,86 @@ async def test_too_many_screens_are_asked_to_wait(station: FakeStation) -> None:
         refused = await client.get("/v1/events")
     assert (refused.status_code, refused.json()["code"]) == (503, "too_many_screens")
     assert refused.headers["Retry-After"] == "5"
+
+
+class Lines:
+    """Connections of strangers to one server."""
+
+    def __init__(self, address: str) -> None:
+        self._port = int(address.rsplit(":", 1)[1])
+        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def __aenter__(self) -> Lines:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for _reader, writer in self._open:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def open(self, sent: str = "") -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(sent.encode())
+        self._open.append((reader, writer))
+
+    async def all_cut_off(self, but_last: int = 0) -> None:
+        for reader, _writer in self._open[: len(self._open) - but_last]:
+            with contextlib.suppress(ConnectionResetError):
+                while await reader.read(4096):
+                    pass
+
+
+async def test_idle_strangers_cannot_keep_an_order_to_stop_out(station: FakeStation) -> None:
+    async with (
+        _served(station) as address,
+        httpx.AsyncClient(base_url=address, headers=BEARER, trust_env=False) as known,
+        Lines(address) as strangers,
+    ):
+        assert (await known.get("/v1/station")).status_code == 200
+        for _ in range(MAX_CONNECTIONS + 20):
+            await strangers.open()
+        await strangers.all_cut_off(but_last=MAX_STRANGERS)
+        assert (await known.post("/v1/stop-all")).status_code == 204
+        async with httpx.AsyncClient(base_url=address, headers=BEARER, trust_env=False) as fresh:
+            assert (await fresh.post("/v1/stop-all")).status_code == 204
+    assert station.asked == [("stop_all", "cli")] * 2
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "GET /v1/hea",
+        "POST /v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
+        "GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/hea",
+    ],
+    ids=["nothing", "half a line", "half a body", "half a second request"],
+)
+async def test_who_does_not_finish_a_request_is_cut_off(
+    station: FakeStation, monkeypatch: pytest.MonkeyPatch, sent: str
+) -> None:
+    monkeypatch.setattr(connections, "WHOLE_REQUEST_S", 0.05)
+    async with _served(station) as address, Lines(address) as strangers:
+        await strangers.open(sent)
+        await strangers.all_cut_off()
+
+
+async def test_a_whole_request_is_answered_for_as_long_as_it_takes(
+    station: FakeStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WHOLE_REQUEST_S", 0.1)
+    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.1)
+    async with (
+        _served(station) as address,
+        httpx.AsyncClient(base_url=address, headers=BEARER, trust_env=False) as client,
+        client.stream("GET", "/v1/events") as response,
+    ):
+        beats = 0
+        async for line in response.aiter_lines():
+            beats += line == "event: beat"
+            if beats == 3:
+                break
+    assert beats == 3
 
 
 async def test_a_cancelled_server_ends_open_streams_and_frees_its_port(
