@@ -138,8 +138,12 @@ def read_running(side: Side) -> Steps:
 
 
 def settle(side: Side) -> Steps:
-    """Read the final figures until two readings agree, then tell them."""
-    yield from _read_figures(side)
+    """Read the final figures until two readings agree, then tell them.
+
+    Where they never do, the last ones are told with an alarm: the totalisers decide.
+    """
+    if (yield from _read_figures(side)):
+        side.alarm("figures_unsettled")
     side.settle()
     return DONE
 
@@ -227,8 +231,9 @@ def read_transaction(side: Side) -> Steps:
     """Tell the figures that the display keeps."""
     if side.is_in_sale:
         return Outcome("fuelling")
-    if not (yield from _read_figures(side)) or side.figures is None:
-        return Outcome("no_figures")
+    reason = yield from _read_figures(side)
+    if reason or side.figures is None:
+        return Outcome(reason or "no_figures")
     yield RETURN_STATUS  # brings the selected nozzle and its price
     yield from _grows(lambda: side.status_reports)
     side.tell_ended(side.figures)
@@ -303,20 +308,18 @@ def _reset(side: Side) -> Waiting:
     return False
 
 
-def _read_figures(side: Side) -> Waiting:
-    """Read the display until two readings agree; False where it was never told."""
+def _read_figures(side: Side) -> Generator[Tell | Poll, None, str]:
+    """Read the display until two readings agree; return why they did not, or nothing."""
     previous: Figures | None = None
-    told = False
     for _ in range(READINGS_MAX):
         yield Poll(SETTLE_MS)
         yield RETURN_FILLING
         if not (yield from _grows(lambda: side.figure_reports)):
             continue
-        told = True
         if side.figures == previous:
-            break
+            return ""
         previous = side.figures
-    return told
+    return "no_figures" if previous is None else "figures_unsettled"
 
 
 def _total(

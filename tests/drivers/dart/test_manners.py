@@ -6,13 +6,16 @@ from typing import Literal
 
 import pytest
 
+from drivers.dart.orders import Ask
 from edge_agent.model.dispenser import (
     Authorise,
     CommandDone,
     CommandFailed,
+    FuellingEnded,
     Preset,
     Progress,
     ReadTotals,
+    ReadTransaction,
     SetPrices,
     TotalsRead,
 )
@@ -81,3 +84,52 @@ def test_a_nozzle_of_another_side_is_refused() -> None:
         assert isinstance(answer, CommandFailed)
         assert answer.reason == "no_such_nozzle"
     assert not bench.of(CommandDone)
+
+
+def changing_figures(bench: Bench) -> None:
+    """Let the display show something else whenever it is read."""
+    bench.manners.running_readings = 1_000
+
+    def change(data: bytes) -> bytes:
+        bench.manners.running_figures_after_end += 1
+        return data
+
+    bench.wire = change
+
+
+def test_a_display_that_is_not_told_at_the_end_is_an_alarm() -> None:
+    """The last running figures are told, but somebody has to look."""
+    bench = Bench().ready()
+    bench.lift()
+    bench.do(Authorise(FP, (ONE,)))
+    bench.fuel(5_000)
+    bench.manners.volunteers_figures = False
+    bench.manners.ignores[Ask.RETURN_FILLING] = 1_000
+    bench.hang()
+    bench.run(10_000)
+    assert len(bench.of(FuellingEnded)) == 1
+    assert bench.alarms == ["figures_unsettled"]
+
+
+def test_a_display_that_never_stands_still_at_the_end_is_an_alarm() -> None:
+    bench = Bench().ready()
+    bench.lift()
+    bench.do(Authorise(FP, (ONE,)))
+    bench.fuel(5_000)
+    changing_figures(bench)
+    bench.hang()
+    bench.run(10_000)
+    assert len(bench.of(FuellingEnded)) == 1
+    assert bench.alarms == ["figures_unsettled"]
+
+
+def test_a_display_that_never_stands_still_is_not_told_as_the_last_fuelling() -> None:
+    bench = Bench().ready()
+    bench.manners.running_readings = 1_000
+    bench.sell(5_000)
+    bench.forget()
+    changing_figures(bench)
+    answer = bench.ask(ReadTransaction(FP))
+    assert isinstance(answer, CommandFailed)
+    assert answer.reason == "figures_unsettled"
+    assert not bench.of(FuellingEnded)
