@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from edge_agent.api.admission import Admission, Operator
 from edge_agent.api.feed import StationFeed
 from edge_agent.api.problems import ProblemAnswer
+from edge_agent.api.wishes import Wishes
 from edge_agent.app.station import Station
 
 OPERATOR_KEY = "edge_agent.operator"
@@ -31,6 +32,11 @@ def _admission(request: Request) -> Admission:
     return admission
 
 
+def _wishes(request: Request) -> Wishes:
+    wishes: Wishes = request.app.state.wishes
+    return wishes
+
+
 def _operator(request: Request) -> Operator:
     operator: Operator = request.scope[OPERATOR_KEY]
     return operator
@@ -45,6 +51,7 @@ StationDep = Annotated[Station, Depends(_station)]
 FeedDep = Annotated[StationFeed, Depends(_feed)]
 AdmissionDep = Annotated[Admission, Depends(_admission)]
 CollectorsDep = Annotated[tuple[Collector, ...], Depends(_collectors)]
+WishesDep = Annotated[Wishes, Depends(_wishes)]
 OperatorDep = Annotated[Operator, Depends(_operator)]
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
 
-from edge_agent.api.access import PROBLEM_RESPONSES, OperatorDep, StationDep
+from edge_agent.api.access import PROBLEM_RESPONSES, OperatorDep, StationDep, WishesDep
 from edge_agent.api.answers import AuthoriseAnswer
-from edge_agent.api.requests import AuthoriseBody, FpNumber
+from edge_agent.api.requests import AuthoriseBody, FpNumber, PrepaymentKey
 from edge_agent.app.station import Station
 from edge_agent.model.dispenser import Preset
 from edge_agent.model.errors import CommandRefused, Problem
@@ -16,12 +17,26 @@ from edge_agent.model.units import Money, Volume
 
 FP_UNKNOWN = Problem("fp_unknown", "没有这台油机", "the station has no such fuelling point")
 
+_KEY_MISSING = {
+    "type": "missing",
+    "loc": ("header", "Idempotency-Key"),
+    "msg": "Field required for a prepayment",
+}
+
 router = APIRouter(prefix="/v1", tags=["forecourt"], responses=PROBLEM_RESPONSES)
 
 
 @router.post("/fuelling-points/{fp}/authorise")
-async def authorise(fp: FpNumber, body: AuthoriseBody, station: StationDep) -> AuthoriseAnswer:
-    """Release a fuelling point for one fuelling."""
+async def authorise(
+    fp: FpNumber,
+    body: AuthoriseBody,
+    station: StationDep,
+    wishes: WishesDep,
+    key: PrepaymentKey = None,
+) -> AuthoriseAnswer:
+    """Release a fuelling point for one fuelling. A prepayment needs an `Idempotency-Key`."""
+    if body.prepaid_fen and key is None:
+        raise RequestValidationError([_KEY_MISSING])
     request = AuthoriseRequest(
         fp=FpId(fp),
         by="prepay" if body.prepaid_fen else "attendant",
@@ -30,7 +45,9 @@ async def authorise(fp: FpNumber, body: AuthoriseBody, station: StationDep) -> A
         prepaid=Money(body.prepaid_fen),
     )
     _require_known(station, request.fp)
-    return AuthoriseAnswer(fuelling_id=await station.authorise(request))
+    if key is None:
+        return AuthoriseAnswer(fuelling_id=await station.authorise(request))
+    return AuthoriseAnswer(fuelling_id=await wishes.once(key, request, station.authorise))
 
 
 @router.post("/fuelling-points/{fp}/stop", status_code=204)

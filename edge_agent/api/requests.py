@@ -23,6 +23,14 @@ IdempotencyKey = Annotated[
         description="One for each wish of a person; the same key never moves money twice.",
     ),
 ]
+PrepaymentKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[A-Za-z0-9_-]{8,64}$",
+        description="Required with `prepaid_fen`; the same key never releases a point twice.",
+    ),
+]
 
 
 class RequestBody(BaseModel):

@@ -24,6 +24,7 @@ from edge_agent.api.feed import StationFeed
 from edge_agent.api.gate import LOOPBACK_NAMES, Gate, House
 from edge_agent.api.problems import answer_errors
 from edge_agent.api.rate import RateLimit
+from edge_agent.api.wishes import Wishes
 from edge_agent.app.station import Station
 from edge_agent.model.errors import ConfigRefused, Problem
 
@@ -63,6 +64,7 @@ def build_app(
     app.state.demo = demo
     app.state.house = House(Admission(token), RateLimit(), frozenset(names))
     app.state.feed = StationFeed(station)
+    app.state.wishes = Wishes()
     app.state.collectors = tuple(collectors)
     _warm_up(app)
     return app

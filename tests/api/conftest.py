@@ -14,6 +14,7 @@ from edge_agent.api.feed import StationFeed
 from edge_agent.api.gate import House
 from edge_agent.api.rate import ALLOWANCES, Allowance, RateLimit
 from edge_agent.api.server import build_app
+from edge_agent.api.wishes import Wishes
 from edge_agent.app.station import Station
 from tests.api.fake_station import FakeStation, fake_station
 
@@ -31,6 +32,7 @@ def app_of(
     """Give the one app of this process another station: building an app takes its time."""
     _app.state.station = station
     _app.state.feed = StationFeed(cast("Station", station))
+    _app.state.wishes = Wishes()
     _app.state.house = House(Admission(token), rate_limit or RateLimit(UNHURRIED))
     return _app
 

@@ -7,12 +7,13 @@ import pytest
 
 from edge_agent.model.dispenser import Preset
 from edge_agent.model.errors import Problem, StorageUnavailable
-from edge_agent.model.fuelling import AuthoriseRequest
+from edge_agent.model.fuelling import AuthoriseRequest, FpState
 from edge_agent.model.ids import FpId, MemberRef
 from edge_agent.model.units import Money, Volume
 from tests.api.fake_station import FakeStation
 
 AUTHORISE = "/v1/fuelling-points/1/authorise"
+KEY = {"Idempotency-Key": "wish-0001"}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ async def test_authorise(
     body: dict[str, object],
     asked: AuthoriseRequest,
 ) -> None:
-    response = await screen.post(AUTHORISE, json=body)
+    response = await screen.post(AUTHORISE, json=body, headers=KEY)
     assert response.json() == {"fuelling_id": "f-open"}
     assert station.asked == [("authorise", asked)]
 
@@ -75,7 +76,7 @@ async def test_authorise(
 async def test_a_senseless_wish_names_its_field(
     screen: httpx.AsyncClient, station: FakeStation, body: object, field: str
 ) -> None:
-    response = await screen.post(AUTHORISE, json=body)
+    response = await screen.post(AUTHORISE, json=body, headers=KEY)
     problem = response.json()
     assert (response.status_code, problem["code"]) == (422, "request_invalid")
     assert [found["field"] for found in problem["fields"]] == [field]
@@ -125,3 +126,38 @@ async def test_an_unknown_point(screen: httpx.AsyncClient, station: FakeStation,
         answer = await screen.post(f"/v1/fuelling-points/{wrong}/{verb}", json=body)
         assert answer.json()["fields"][0]["field"] == "fp"
     assert station.asked == []
+
+
+async def test_a_prepayment_needs_a_key(screen: httpx.AsyncClient, station: FakeStation) -> None:
+    for headers in ({}, {"Idempotency-Key": "short"}):
+        answer = await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+        assert answer.json()["fields"][0]["field"] == "Idempotency-Key"
+    assert station.asked == []
+
+
+async def test_a_prepayment_asked_for_again_after_its_end_releases_nothing(
+    screen: httpx.AsyncClient, station: FakeStation
+) -> None:
+    first = await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=KEY)
+    await screen.post("/v1/fuelling-points/1/stop")
+    station.change_point(1, state=FpState.IDLE)
+    again = await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=KEY)
+    assert (again.status_code, again.json()) == (200, first.json())
+    other = await screen.post(AUTHORISE, json={"prepaid_fen": 20_000}, headers=KEY)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+    assert [asked for asked, _ in station.asked] == ["authorise", "stop"]
+    anew = {"Idempotency-Key": "wish-0002"}
+    await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=anew)
+    assert [asked for asked, _ in station.asked] == ["authorise", "stop", "authorise"]
+
+
+async def test_a_prepayment_that_was_refused_may_be_tried_again(
+    screen: httpx.AsyncClient, station: FakeStation
+) -> None:
+    station.change_point(1, blocked="unpaid_limit")
+    refused = await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=KEY)
+    assert refused.status_code == 409
+    station.change_point(1, blocked=None)
+    answer = await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=KEY)
+    assert answer.status_code == 200

@@ -2,10 +2,11 @@
 
 import { h, icon } from "./dom.js";
 import { digits, fenOf } from "./keypad.js";
+import { wishKey } from "./link.js";
 import { memberChip, memberSearch, newSearch } from "./member.js";
 import { backButton, hose, line, typedFigure } from "./parts.js";
 import { pay } from "./pay.js";
-import { activeNozzle, authorise, engaged, face, releasable, resume, stop, suspend } from "./points.js";
+import { activeNozzle, authorise, engaged, face, releasable, resume, stop, suspend, takePrepayment } from "./points.js";
 import { busy, home, live, now, point as pointOf, reason, redraw, state, unpaidOf } from "./state.js";
 import { both, label, lasting, litres, shortYuan, t, yuan } from "./words.js";
 
@@ -16,7 +17,7 @@ const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member
 export function pointPane(pane) {
   const point = pointOf(pane.fp);
   if (point === null) return null;
-  if (pane.search === undefined) Object.assign(pane, DEFAULTS, { search: newSearch() });
+  if (pane.search === undefined) Object.assign(pane, DEFAULTS, { search: newSearch(), key: wishKey() });
   const { name, icon: sign } = face(point);
   return h(
     "div.pane.point",
@@ -163,8 +164,13 @@ function wish(pane, sum) {
 
 async function send(point, pane, body) {
   if (pane.member) body.member = pane.member.ref;
-  const begun = await authorise(point.fp, body);
+  const begun = await (pane.prepay ? takePrepayment(point.fp, body, pane.key, (error) => refused(pane, error)) : authorise(point.fp, body));
   if (begun && state.pane === pane) home();
+}
+
+function refused(pane, error) {
+  // While it is unsure whether the point was released, pressing again asks for the same release.
+  if (!error.unsure) pane.key = wishKey();
 }
 
 function typed(point, pane) {

@@ -1,6 +1,6 @@
 // What a fuelling point looks like and what a touch does to it, by its state.
 
-import { ask } from "./link.js";
+import { ask, askOnce } from "./link.js";
 import { order, state } from "./state.js";
 
 const FACES = {
@@ -60,9 +60,14 @@ export function primaryAction(point) {
   }
 }
 
-/** Release a point; `wish` may hold preset_amount_fen, preset_volume_ml, prepaid_fen, member. */
+/** Release a point; `wish` may hold preset_amount_fen, preset_volume_ml, member. */
 export function authorise(fp, wish = {}) {
   return order(`authorise ${fp}`, () => command(fp, "authorise", wish));
+}
+
+/** Release a point for cash taken before, `wish.prepaid_fen`: once for each key. */
+export function takePrepayment(fp, wish, key, refused) {
+  return order(`authorise ${fp}`, () => askOnce(path(fp, "authorise"), wish, key), refused);
 }
 
 export function stop(fp) {
@@ -93,5 +98,9 @@ export function authoriseOldestCalling() {
 }
 
 function command(fp, verb, body) {
-  return ask("POST", `/v1/fuelling-points/${fp}/${verb}`, body);
+  return ask("POST", path(fp, verb), body);
+}
+
+function path(fp, verb) {
+  return `/v1/fuelling-points/${fp}/${verb}`;
 }

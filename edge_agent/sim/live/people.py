@@ -103,9 +103,10 @@ class Lane:
             wish["preset_volume_ml"] = customer.wish_ml
         elif customer.manner == "prepay":
             wish["prepaid_fen"] = 15_000
+        key = f"till-{uuid4().hex}"
         for _ in range(int(PATIENCE_S / 0.5)):
             try:
-                await self.till.post(f"/v1/fuelling-points/{self.fp}/authorise", wish)
+                await self.till.post(f"/v1/fuelling-points/{self.fp}/authorise", wish, key)
             except TillError as error:
                 if error.code == "fp_busy":
                     return  # an earlier touch arrived after all
