@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from drivers.dart.codec import (
-    LAST_ADDRESS,
     ControlFrame,
     ControlKind,
     DataFrame,
@@ -321,8 +320,6 @@ class DartPumpSide:
         }
         self._decoder = FrameDecoder()
         self._late: list[tuple[int, bytes]] = []
-        self._foreign_ms = 0
-        self._foreign_due_ms = 0
 
     def on_bytes(self, now_ms: int, data: bytes) -> list[bytes]:
         """Take in what the site controller sent, in pieces of any size; return the answers."""
@@ -343,24 +340,12 @@ class DartPumpSide:
                 answers += answered
         return answers
 
-    def poll_foreign(self, now_ms: int, every_ms: int) -> None:
-        """Put a second controller on the bus, which polls its own address; 0 removes it."""
-        self._foreign_ms, self._foreign_due_ms = every_ms, now_ms + every_ms
-
     def on_timer(self, now_ms: int) -> list[bytes]:
-        """Return late answers, and another controller's polls, that have become due."""
+        """Return late answers that have become due."""
         due = [answer for due_ms, answer in self._late if due_ms <= now_ms]
         self._late = [(due_ms, answer) for due_ms, answer in self._late if due_ms > now_ms]
-        if self._foreign_ms and self._foreign_due_ms <= now_ms:
-            self._foreign_due_ms = now_ms + self._foreign_ms
-            due.append(ControlFrame(LAST_ADDRESS, ControlKind.POLL).encode())
         return due
 
     def next_deadline_ms(self) -> int | None:
         """When `on_timer` wants to be called; None: nothing is waiting."""
-        if not self._late and not self._foreign_ms:
-            return None
-        waiting = [due_ms for due_ms, _ in self._late]
-        if self._foreign_ms:
-            waiting.append(self._foreign_due_ms)
-        return min(waiting, default=None)
+        return min((due_ms for due_ms, _ in self._late), default=None)

@@ -93,15 +93,6 @@ def encode_body(framing: Framing, unit: int, pdu: Pdu) -> bytes:
     return body if framing is Framing.TCP else body + crc16_modbus(body).to_bytes(2, "little")
 
 
-def encode_frame(framing: Framing, unit: int, transaction: int, pdu: Pdu) -> bytes:
-    """Return a message as it stands on the wire. RTU ignores `transaction`.
-
-    Raises:
-        ValueError: a field does not fit.
-    """
-    return add_header(framing, transaction, encode_body(framing, unit, pdu))
-
-
 # --- the stream ---------------------------------------------------------------------------------
 
 

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from drivers.dart import DRIVER
-from drivers.dart.codec import ControlFrame, ControlKind, DataFrame, Frame, FrameDecoder, Rejected
+from drivers.dart.codec import (
+    LAST_ADDRESS,
+    ControlFrame,
+    ControlKind,
+    DataFrame,
+    Frame,
+    FrameDecoder,
+    Rejected,
+)
 from drivers.dart.manners import Manners
 from drivers.dart.orders import Ask, Command, Order, decode_order
 from drivers.hose import Delivery
@@ -76,6 +84,9 @@ class Bench:
         self.events: list[DispenserEvent] = []
         self.faults: list[Fault] = []
         self.sent: list[bytes] = []
+        self._foreign_ms = 0
+        """How often another controller polls an address of its own; 0: there is none."""
+        self._foreign_due_ms = 0
         self.wire: Callable[[bytes], bytes] = lambda data: data
         """What becomes of bytes on their way to the pumps."""
         self.back: Callable[[bytes], bytes] = lambda data: data
@@ -114,17 +125,29 @@ class Bench:
         """Let time pass, from deadline to deadline."""
         until_ms = self.now_ms + ms
         while True:
-            due = [self.engine.next_deadline_ms(), self.side.next_deadline_ms()]
+            foreign_due_ms = self._foreign_due_ms if self._foreign_ms else None
+            due = [self.engine.next_deadline_ms(), self.side.next_deadline_ms(), foreign_due_ms]
             next_ms = min((each for each in due if each is not None), default=until_ms + 1)
             if next_ms > until_ms:
                 break
             self.now_ms = max(self.now_ms, next_ms)
             for answer in self.side.on_timer(self.now_ms):
                 self.receive(answer)
+            self._poll_foreign()
             due_ms = self.engine.next_deadline_ms()
             if due_ms is not None and due_ms <= self.now_ms:
                 self.apply(self.engine.on_timer(self.now_ms))
         self.now_ms = until_ms
+
+    def begin_foreign(self, every_ms: int) -> None:
+        """Put a second controller on the bus; 0 removes it."""
+        self._foreign_ms, self._foreign_due_ms = every_ms, self.now_ms + every_ms
+
+    def _poll_foreign(self) -> None:
+        """Let the second controller poll, if there is one and it is due."""
+        if self._foreign_ms and self._foreign_due_ms <= self.now_ms:
+            self._foreign_due_ms = self.now_ms + self._foreign_ms
+            self.receive(ControlFrame(LAST_ADDRESS, ControlKind.POLL).encode())
 
     def run_until(self, happened: Callable[[], bool], ms: int = 30_000) -> None:
         """Let time pass until something is so."""

@@ -208,7 +208,9 @@ def test_a_stop_is_taken_however_much_waits() -> None:
     bench = Bench().ready()
     bench.lift()
     read, authorise = ReadTotals(FP, ONE), Authorise(FP, (ONE,))
-    for command in [*[read] * (JOBS_MAX - 1), authorise, read, Stop(FP)]:
+    for _ in range(JOBS_MAX - 1):
+        bench.submit(read)
+    for command in (authorise, read, Stop(FP)):
         bench.submit(command)
     bench.run(60_000)
     assert bench.failures == [(ReadTotals, "busy"), (Authorise, "stopped")]

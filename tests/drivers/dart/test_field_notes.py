@@ -326,7 +326,7 @@ def test_note_10_an_echo_that_comes_and_goes_is_found_out() -> None:
 def test_note_10_a_second_controller_silences_us() -> None:
     bench = Bench(points=2).ready()
     bench.submit(ReadTotals(FpId(2), ONE))
-    bench.side.poll_foreign(bench.now_ms, every_ms=150)
+    bench.begin_foreign(every_ms=150)
     bench.run(2_000)
     assert [type(event) for event in bench.events if event.fp == FP] == [AlarmRaised, LinkChanged]
     assert bench.alarms == ["foreign_master"]
@@ -340,9 +340,9 @@ def test_note_10_a_second_controller_silences_us() -> None:
 
 def test_note_10_after_it_has_gone_the_bus_is_taken_up_again() -> None:
     bench = Bench().ready()
-    bench.side.poll_foreign(bench.now_ms, every_ms=150)
+    bench.begin_foreign(every_ms=150)
     bench.run(2_000)
-    bench.side.poll_foreign(bench.now_ms, every_ms=0)
+    bench.begin_foreign(every_ms=0)
     bench.run(20_000)
     assert [event.online for event in bench.of(LinkChanged)] == [False, True]
     assert bench.of(StatusChanged)[-1].status is DispenserStatus.IDLE

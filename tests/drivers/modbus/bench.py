@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from drivers.modbus import DRIVER
+from drivers.modbus.codec import Framing, add_header, encode_body
+from drivers.modbus.pdu import Pdu
 from drivers.modbus.simulator import Misbehaviour
 from drivers.pump_model import SimulatedPump
 from edge_agent.model.canonical import Json
@@ -18,6 +20,11 @@ from edge_agent.ports import Emit, Fault, Output, Send
 E = TypeVar("E")
 ONE, TWO = LogicalNozzle(1), LogicalNozzle(2)
 P92, P95 = UnitPrice(7_850), UnitPrice(8_360)
+
+
+def encode_frame(framing: Framing, unit: int, transaction: int, pdu: Pdu) -> bytes:
+    """Return a message as it stands on the wire. RTU ignores `transaction`."""
+    return add_header(framing, transaction, encode_body(framing, unit, pdu))
 
 
 def plan_of(points: int = 1, nozzles: int = 2, **options: Json) -> BusPlan:

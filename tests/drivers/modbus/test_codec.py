@@ -25,7 +25,6 @@ from drivers.modbus.codec import (
     Framing,
     Listening,
     Rejected,
-    encode_frame,
 )
 from drivers.modbus.pdu import (
     MAX_READ_REGISTERS,
@@ -43,6 +42,7 @@ from drivers.modbus.pdu import (
     encode_pdu,
 )
 from edge_agent.model.errors import FrameRejected
+from tests.drivers.modbus.bench import encode_frame
 
 VECTORS = [
     ("01 03 00 00 00 0A C5 CD", 1, ReadRequest(Function.READ_HOLDING, 0, 10)),

@@ -14,7 +14,7 @@ from drivers import registry
 from drivers.contract import SerialLine
 from drivers.framing.crc import crc16_modbus
 from drivers.modbus import DRIVER
-from drivers.modbus.codec import Framing, encode_frame
+from drivers.modbus.codec import Framing
 from drivers.modbus.pdu import Function, Pdu, ReadReply, WriteReply, WriteRequest, WriteSingle
 from edge_agent.model.canonical import Json
 from edge_agent.model.dispenser import (
@@ -37,7 +37,7 @@ from edge_agent.model.dispenser import (
 from edge_agent.model.errors import ConfigRefused
 from edge_agent.model.ids import FpId
 from edge_agent.model.units import Money, Volume
-from tests.drivers.modbus.bench import ONE, P92, P95, TWO, Bench, plan_of
+from tests.drivers.modbus.bench import ONE, P92, P95, TWO, Bench, encode_frame, plan_of
 
 FP = FpId(1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.modbus.codec import FrameDecoder, Framing, Listening, encode_frame
+from drivers.modbus.codec import FrameDecoder, Framing, Listening
 from drivers.modbus.commands import ATTEMPTS
 from drivers.modbus.pdu import (
     ExceptionCode,
@@ -41,7 +41,7 @@ from edge_agent.model.dispenser import (
 )
 from edge_agent.model.ids import FpId
 from edge_agent.model.units import Money, UnitPrice, Volume
-from tests.drivers.modbus.bench import ONE, P92, P95, TWO, Bench
+from tests.drivers.modbus.bench import ONE, P92, P95, TWO, Bench, encode_frame
 
 AUTHORISE = Authorise(FpId(1), (ONE,))
 
@@ -278,7 +278,9 @@ def test_stop_overtakes_what_waits_and_withdraws_authorisations() -> None:
 def test_a_stop_is_taken_however_much_waits() -> None:
     bench = Bench().ready()
     read, stop = ReadTotals(bench.fp, ONE), Stop(bench.fp)
-    for command in [*[read] * (COMMANDS_WAITING_MAX + 1), AUTHORISE, read, stop]:
+    for _ in range(COMMANDS_WAITING_MAX + 1):
+        bench.submit(read)
+    for command in (AUTHORISE, read, stop):
         bench.submit(command)
     bench.run(30_000)
     assert bench.of(CommandFailed) == [

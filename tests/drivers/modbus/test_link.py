@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.codec import Framing, encode_frame
+from drivers.modbus.codec import Framing
 from drivers.modbus.link import FRAME_GAP_MS, Echo, Link, LinkTiming
 from drivers.modbus.pdu import (
     ExceptionReply,
@@ -18,6 +18,7 @@ from drivers.modbus.pdu import (
     WriteRequest,
     WriteSingle,
 )
+from tests.drivers.modbus.bench import encode_frame
 
 TIMING = LinkTiming(timeout_ms=100, gap_ms=5, late_ms=50)
 READ = ReadRequest(Function.READ_INPUT, 0, 2)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.modbus import DRIVER
-from drivers.modbus.codec import Frame, FrameDecoder, Framing, Listening, encode_frame
+from drivers.modbus.codec import Frame, FrameDecoder, Framing, Listening
 from drivers.modbus.image import RegisterImage
 from drivers.modbus.pdu import (
     ExceptionCode,
@@ -24,7 +24,7 @@ from drivers.pump_model import SimulatedPump
 from edge_agent.model.dispenser import DispenserStatus
 from edge_agent.model.ids import FpId
 from edge_agent.model.units import Volume
-from tests.drivers.modbus.bench import ONE, P92, P95, TWO, plan_of
+from tests.drivers.modbus.bench import ONE, P92, P95, TWO, encode_frame, plan_of
 
 POLL = ReadRequest(Function.READ_INPUT, 0, 19)
 
