@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,18 +14,21 @@ from edge_agent.observe.redaction import redact
 provinces = st.sampled_from(PROVINCES)
 offices = st.sampled_from("ABCDEFGHJKLMNPQRSTUVWXYZ")
 serials = st.text(st.sampled_from(SERIAL_SYMBOLS), min_size=5, max_size=6)
+gaps = st.sampled_from(["", "·", " ", "-"])
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 around = st.sampled_from(["", " ", "，", '"', "'", "=", ":", "/", "\n", "车牌", "(", "x"])
 
 
-@given(around, provinces, offices, st.sampled_from(["", "·", " ", "-"]), serials, around)
+@given(around, provinces, offices, gaps, gaps, serials, around)
 def test_no_plate_stays_whole(
-    before: str, province: str, office: str, gap: str, serial: str, after: str
+    before: str, province: str, office: str, early: str, gap: str, serial: str, after: str
 ) -> None:
-    plate = f"{province}{office}{gap}{serial}"
-    shown = redact(f"{before}{plate}{after}")
-    assert plate not in shown
-    assert serial not in shown
-    assert f"{province}{office}" in shown
+    plate = f"{province}{early}{office}{gap}{serial}"
+    for written in (plate, plate.translate(FULL_WIDTH)):
+        shown = redact(f"{before}{written}{after}")
+        assert written not in shown
+        assert serial not in shown
+        assert f"{province}{early}{office}"[:2] in shown
 
 
 @pytest.mark.parametrize(
@@ -59,14 +64,60 @@ def test_no_phone_number_stays_whole(code: str, number: int, after: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
+        "phone13812345678",
+        "13812345678abc",
+        "电话１３８１２３４５６７８",
+        "x138-1234-5678 138-1234-5678",
+    ],
+)
+def test_phone_numbers_beside_letters(text: str) -> None:
+    shown = redact(text)
+    assert "12345678" not in shown
+    assert " 138-1234-5678" not in shown
+    assert "138****5678" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "rtsp://admin:hunter2@10.0.0.1/stream",
         "Authorization: Bearer hunter2",
         '"password": "hunter2"',
         "token=hunter2",
+        'token="hunter2"',
+        "password='hunter2'",
+        "access_token=hunter2",
+        "secret_key = hunter2",
+        '{"refresh_token_v2": "hunter2"}',
+        "mqttPassword:hunter2",
+        "rtsp://admin:p@ss@hunter2@10.0.0.1/stream",
+        "rtsp://admin:hunter2@more@10.0.0.1/stream",
+        "Authorization: Basic hunter2==",
+        "ｐａｓｓｗｏｒｄ＝hunter2",
+        "Cookie: a=1; edge_agent_0a1b2c3d=hunter2.hunter2",
+        "{'cookie': 'b=hunter2', 'host': 'localhost'}",
+        "[(b'cookie', b'edge_agent_0a1b2c3d=hunter2'), (b'host', b'x')]",
+        "set-cookie: edge_agent_0a1b2c3d=hunter2; HttpOnly",
+        "sent edge_agent_0a1b2c3d=hunter2; back",
     ],
 )
 def test_logins_and_secrets(text: str) -> None:
     assert "hunter2" not in redact(text)
+    line = redact(json.dumps({"message": text, "more": 1}, ensure_ascii=False))
+    assert "hunter2" not in line
+    assert json.loads(line)["more"] == 1
+
+
+PIECES = (
+    "token", "cookie", "secret_key", "Basic", "://u:p", "@", "=", ":", " ", "\\", '"', "'", "\n",
+    ",", "}", "＂", "＼", "１", "138", "12345678", "云A", "12345", "ab", "edge_agent_0a1b2c3d=",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
+def test_a_line_of_json_stays_one(text: str) -> None:
+    line = json.dumps({"message": text, "more": 1, "last": text}, ensure_ascii=False)
+    assert set(json.loads(redact(line))) == {"message", "more", "last"}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +125,8 @@ def test_logins_and_secrets(text: str) -> None:
     [
         "1795292852673",  # milliseconds
         "0b5f9698903b794c5d1887e9251d45ea20022e2084c63816da8ae2ae602abbea",
-        "5020fa13812345678aa",  # hexadecimal digits of a frame
+        "019ab138-1234-7123-8aaa-0123456789ab",
+        "云南昆明，５号油机：全角文字原样保留",
         "FP 12 volume_ml=12340 amount_fen=9687",
         "km-001 92# 云南昆明",
         "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
