@@ -43,27 +43,25 @@ class StationFeed:
         self._latest = b""
         self._closed = False
 
-    def full(self) -> bool:
-        """Tell whether no more listeners are taken."""
-        return len(self._listeners) >= MAX_LISTENERS
+    async def events(self, wake: asyncio.Event) -> AsyncIterator[bytes]:
+        """Yield the present view at once, each later one, and a heartbeat whenever it is quiet.
 
-    async def events(self) -> AsyncIterator[bytes]:
-        """Yield the present view at once, each later one, and a heartbeat whenever it is quiet."""
-        with self._listening() as wake:
-            yield f"retry: {RETRY_MS}\n\n".encode()
-            # The follower has to watch before the first view is taken, or a change is missed.
-            await asyncio.sleep(0)
-            self._publish()
-            seen = 0
-            while not self._closed:
-                wake.clear()
-                if self._number != seen:
-                    seen = self._number
-                    yield b"id: %d\nevent: station\ndata: %s\n\n" % (seen, self._latest)
-                elif not await _woken(wake):
-                    # An event, not a mere comment: a page cannot see comments, and has to notice
-                    # when the agent has fallen silent.
-                    yield b": heartbeat\nevent: beat\ndata: {}\n\n"
+        `wake` is the place that `listening` gave.
+        """
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        # The follower has to watch before the first view is taken, or a change is missed.
+        await asyncio.sleep(0)
+        self._publish()
+        seen = 0
+        while not self._closed:
+            wake.clear()
+            if self._number != seen:
+                seen = self._number
+                yield b"id: %d\nevent: station\ndata: %s\n\n" % (seen, self._latest)
+            elif not await _woken(wake):
+                # An event, not a mere comment: a page cannot see comments, and has to notice
+                # when the agent has fallen silent.
+                yield b": heartbeat\nevent: beat\ndata: {}\n\n"
 
     def close(self) -> None:
         """End all streams; the agent is stopping."""
@@ -72,7 +70,11 @@ class StationFeed:
             self._pump.cancel()
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[asyncio.Event]:
+    def listening(self) -> Iterator[asyncio.Event | None]:
+        """Take a listener's place, or None where all are taken, and give it back at the end."""
+        if len(self._listeners) >= MAX_LISTENERS:
+            yield None
+            return
         wake = asyncio.Event()
         self._listeners.add(wake)
         if self._pump is None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from edge_agent.api.access import PROBLEM_RESPONSES, CollectorsDep, FeedDep, StationDep
 from edge_agent.api.answers import (
@@ -18,6 +19,7 @@ from edge_agent.api.answers import (
     RecordAnswer,
     TotalAnswer,
 )
+from edge_agent.api.feed import StationFeed
 from edge_agent.api.metrics import metrics_text
 from edge_agent.api.problems import TOO_MANY_SCREENS, refusal_response, texts
 from edge_agent.api.requests import DrainBody
@@ -43,11 +45,28 @@ async def events(feed: FeedDep) -> Response:
     An event `station` with the whole view at once and after each change, at most ten a second; an
     event `beat` after five seconds of silence. A slow listener misses views, never the newest.
     """
-    if feed.full():
-        return refusal_response(TOO_MANY_SCREENS, {"Retry-After": "5"})
-    return StreamingResponse(
-        feed.events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
+    return _Stream(feed)
+
+
+class _Stream(Response):
+    """Takes a listener's place and streams to it, or refuses, in one step: none slips between."""
+
+    def __init__(self, feed: StationFeed) -> None:
+        super().__init__()
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.listening() as place:
+            answer = (
+                refusal_response(TOO_MANY_SCREENS, {"Retry-After": "5"})
+                if place is None
+                else StreamingResponse(
+                    self._feed.events(place),
+                    media_type="text/event-stream",
+                    headers={"X-Accel-Buffering": "no"},
+                )
+            )
+            await answer(scope, receive, send)
 
 
 @router.get("/problems")

@@ -9,9 +9,11 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from edge_agent.api import connections, feed
 from edge_agent.api.connections import MAX_CONNECTIONS, MAX_STRANGERS
@@ -151,6 +153,38 @@ async def test_a_whole_request_is_answered_for_as_long_as_it_takes(
             if beats == 3:
                 break
     assert beats == 3
+
+
+async def test_a_hundred_screens_at_once_get_no_more_places_than_there_are(
+    station: FakeStation,
+) -> None:
+    app = app_of(station)
+    answered: asyncio.Queue[int] = asyncio.Queue()
+
+    async def receive() -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answered.put_nowait(message["status"])
+
+    headers = [(b"host", b"localhost"), (b"authorization", BEARER["Authorization"].encode())]
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/v1/events", "raw_path": b"/v1/events", "query_string": b"",
+        "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    async with asyncio.timeout(20):
+        asking = [asyncio.create_task(app(dict(scope), receive, send)) for _ in range(100)]
+        statuses = [await answered.get() for _ in asking]
+        for one in asking:
+            one.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    assert statuses.count(200) == MAX_LISTENERS
+    assert statuses.count(503) == 100 - MAX_LISTENERS
+    with app.state.feed.listening() as place:
+        assert place is not None, "whoever left gave the place back"
 
 
 async def test_a_cancelled_server_ends_open_streams_and_frees_its_port(
