@@ -63,15 +63,16 @@ class WorkerConfig(_Wire):
     """All that the vision process is told.
 
     `settle_ms` is the pause between reads while something moves or a plate is not yet sure,
-    `idle_ms` the pause between looks at a bay where nothing changes; `long_side` is the
-    detector's, in pixels.
+    `idle_ms` the pause between looks at a bay where nothing changes: 20 seconds at most, since a
+    car that stands still has to be seen again while its last sighting counts as fresh.
+    `long_side` is the detector's, in pixels.
     """
 
     cameras: Annotated[list[WatchedCamera], Field(min_length=1, max_length=MAX_CAMERAS)]
     long_side: Annotated[int, Field(ge=320, le=1920)] = 960
     heartbeat_ms: Annotated[int, Field(ge=50, le=60_000)] = 1_000
     settle_ms: Annotated[int, Field(ge=0, le=60_000)] = 250
-    idle_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
+    idle_ms: Annotated[int, Field(ge=100, le=20_000)] = 10_000
 
 
 class SightingMessage(_Wire):

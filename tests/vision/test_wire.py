@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from edge_agent.app.self_service import FRESH_MS
 from edge_agent.model.errors import MessageRefused
 from edge_agent.model.plates import PlateColour
 from edge_agent.vision.wire import (
@@ -69,3 +71,11 @@ def test_no_plate_and_no_password_shows_in_a_repr() -> None:
     camera = WatchedCamera(camera="c", bay="b", source="rtsp://user:secret@host/1")
     assert "secret" not in repr(WorkerConfig(cameras=[camera]))
     assert "12345" not in repr(SIGHTING)
+
+
+def test_a_bay_is_looked_at_while_its_last_sighting_is_still_fresh() -> None:
+    cameras = [WatchedCamera(camera="c", bay="b", source="/x")]
+    longest = WorkerConfig(cameras=cameras, idle_ms=20_000)
+    assert 4 * longest.idle_ms < FRESH_MS
+    with pytest.raises(ValidationError):
+        WorkerConfig(cameras=cameras, idle_ms=20_001)

@@ -172,6 +172,6 @@ def test_frames_that_do_not_change_are_not_read_again(reader: PlateReader, tmp_p
     listener = Listener(
         lambda messages: isinstance(messages[-1], HeartbeatMessage) and messages[-1].frames >= 8
     )
-    run_until_done(Worker(config(tmp_path, idle_ms=600_000), reader, listener), listener)
+    run_until_done(Worker(config(tmp_path, idle_ms=20_000), reader, listener), listener)
     last = [one for one in listener.messages if isinstance(one, HeartbeatMessage)][-1]
     assert last.reads == 1
