@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
@@ -18,17 +18,30 @@ from edge_agent.model.records import (
     BODIES,
     EpochOpened,
     FuellingCompleted,
+    QuoteBody,
     SaleRefunded,
     SaleSettled,
     StoredValueMoved,
 )
 from hq.books import HqBooks
 from hq.catalogues import CatalogueDesk
+from hq.facts import Doubt, doubt_price, doubt_tier
 from hq.forgotten import forgotten
 from hq.intake import Finding
 from hq.repricing import difference
 
-Row: TypeAlias = tuple[int, int, str, str]
+Troubles: TypeAlias = list[tuple[str, str]]
+
+
+class Row(NamedTuple):
+    """A row of the ledger and where it stands."""
+
+    station: str
+    epoch: int
+    stream: int
+    seq: int
+    kind: str
+    body: str
 
 
 class Audit:
@@ -38,7 +51,7 @@ class Audit:
         self._books = books
         self._db = books.connection
         self._desk = desk
-        self._rules: dict[str, Callable[[str, str], list[tuple[str, str]]]] = {
+        self._rules: dict[str, Callable[[Row], Troubles]] = {
             FuellingCompleted.kind: self._completed,
             SaleSettled.kind: self._settled,
             SaleRefunded.kind: self._refunded,
@@ -59,7 +72,7 @@ class Audit:
                 (stream, audited, most_rows - read),
             ).fetchall()
             for seq, kind, body in rows:
-                self._read(station, epoch, (seq, now_ms, kind, body))
+                self._read(Row(station, epoch, stream, seq, kind, body), now_ms)
             if rows:
                 self._db.execute(
                     "UPDATE stream SET audited_seq = ? WHERE id = ?", (rows[-1][0], stream)
@@ -69,38 +82,40 @@ class Audit:
                 break
         return read
 
-    def _read(self, station: str, epoch: int, row: Row) -> None:
-        seq, now_ms, kind, body = row
+    def _read(self, row: Row, now_ms: int) -> None:
+        station, epoch = row.station, row.epoch
         # A figure beyond SQLite's integers shows only when it is written: then nothing of it stays.
         self._db.execute("SAVEPOINT one_row")
         try:
-            troubles = self._judge(station, kind, body)
-            if seq == 1 and self._books.other_epochs(station, epoch):
-                troubles += self._born(station, epoch, kind, body)
+            troubles = self._judge(row)
+            if row.seq == 1 and self._books.other_epochs(station, epoch):
+                troubles += self._born(row)
         except (ValidationError, KeyError, OverflowError, sqlite3.IntegrityError) as error:
             self._db.execute("ROLLBACK TO one_row")
             self._add(station, unreadable=1)
-            self._books.park(f"{station}/{epoch}/{seq}", kind[:64], body.encode(), now_ms)
-            troubles = [("row_unreadable", f"{kind}: {type(error).__name__}")]
+            place = f"{station}/{epoch}/{row.seq}"
+            self._books.park(place, row.kind[:64], row.body.encode(), now_ms)
+            troubles = [("row_unreadable", f"{row.kind}: {type(error).__name__}")]
         for code, detail in troubles:
-            self._books.raise_alarm(station, epoch, Finding(seq, code, detail), now_ms)
+            self._books.raise_alarm(station, epoch, Finding(row.seq, code, detail), now_ms)
         self._db.execute("RELEASE one_row")
 
-    def _judge(self, station: str, kind: str, body: str) -> list[tuple[str, str]]:
-        rule = self._rules.get(kind)
+    def _judge(self, row: Row) -> Troubles:
+        rule = self._rules.get(row.kind)
         if rule is not None:
-            return rule(station, body)
-        BODIES[kind].model_validate_json(body)
+            return rule(row)
+        BODIES[row.kind].model_validate_json(row.body)
         return []
 
     # --- one rule per kind -----------------------------------------------------------------------
 
-    def _born(self, station: str, epoch: int, kind: str, text: str) -> list[tuple[str, str]]:
+    def _born(self, first: Row) -> Troubles:
         """Judge the first row of an epoch that follows others: a restore, or a database anew."""
-        self._desk.set_withdrawn(station, forgotten(self._db, station, epoch))
-        if kind != EpochOpened.kind:
+        station = first.station
+        self._desk.set_withdrawn(station, forgotten(self._db, station, first.epoch))
+        if first.kind != EpochOpened.kind:
             return [("born_anew", "the station lost its database and has no backup of it")]
-        body = EpochOpened.model_validate_json(text)
+        body = EpochOpened.model_validate_json(first.body)
         row = self._db.execute(
             "SELECT up_to_seq, coalesce(l.hash, ?) FROM stream s"
             " LEFT JOIN ledger l ON l.stream = s.id AND l.seq = ?"
@@ -114,8 +129,8 @@ class Audit:
         after = row[0] - body.previous_seq
         return [("rows_after_backup", f"{after} rows are known here alone")] if after else []
 
-    def _completed(self, station: str, text: str) -> list[tuple[str, str]]:
-        body = FuellingCompleted.model_validate_json(text)
+    def _completed(self, entry: Row) -> Troubles:
+        station, body = entry.station, FuellingCompleted.model_validate_json(entry.body)
         added = self._db.execute(
             "INSERT OR IGNORE INTO fuelling (station, fuelling_id, volume_ml, amount_fen,"
             " unit_price_milli, grade) VALUES (?, ?, ?, ?, ?, ?)",
@@ -130,11 +145,18 @@ class Audit:
         )
         if added.rowcount != 1:
             return [("fuelling_twice", body.fuelling_id)]
-        self._add(station, fuellings=1, volume_ml=body.volume_ml, amount_fen=body.amount_fen)
-        return []
+        doubt = doubt_price(self._db, station, body)
+        self._add(
+            station,
+            fuellings=1,
+            volume_ml=body.volume_ml,
+            amount_fen=body.amount_fen,
+            differences=_counted(doubt),
+        )
+        return _shown(doubt)
 
-    def _settled(self, station: str, text: str) -> list[tuple[str, str]]:
-        body = SaleSettled.model_validate_json(text)
+    def _settled(self, entry: Row) -> Troubles:
+        station, body = entry.station, SaleSettled.model_validate_json(entry.body)
         quote = body.quote
         row = self._db.execute(
             "SELECT volume_ml, amount_fen, unit_price_milli, grade, sale_id FROM fuelling"
@@ -150,13 +172,13 @@ class Audit:
             " WHERE station = ? AND fuelling_id = ?",
             (body.sale_id, quote.payable_fen, station, body.fuelling_id),
         )
-        troubles: list[tuple[str, str]] = []
+        troubles: Troubles = []
         facts = (quote.volume_ml, quote.list_amount_fen, quote.unit_price_milli, quote.grade)
         if tuple(row[:4]) != facts:
             troubles.append(("sale_facts_differ", f"fuelled {row[:4]}, priced {facts}"))
         if sum(tender.amount_fen for tender in body.tenders) != quote.payable_fen:
             troubles.append(("tenders_differ", body.sale_id))
-        troubles += self._reprice(station, body)
+        troubles += self._reprice(entry, quote)
         self._add(
             station,
             sales=1,
@@ -166,17 +188,20 @@ class Audit:
         )
         return troubles
 
-    def _reprice(self, station: str, body: SaleSettled) -> list[tuple[str, str]]:
-        policy = self._desk.policy(body.quote.policy_version)
+    def _reprice(self, entry: Row, quote: QuoteBody) -> Troubles:
+        doubt = doubt_tier(self._db, entry.stream, entry.seq, quote)
+        policy = self._desk.policy(quote.policy_version)
         if policy is None:
-            self._add(station, differences=1)
-            return [("policy_unknown", f"version {body.quote.policy_version}")]
-        found = difference(body.quote, policy)
-        self._add(station, repriced=1, differences=int(found is not None))
-        return [("price_differs", found)] if found else []
+            self._add(entry.station, differences=1)
+            return [*_shown(doubt), ("policy_unknown", f"version {quote.policy_version}")]
+        found = difference(quote, policy)
+        # One sale is one difference, however much of it is wrong.
+        differences = max(_counted(doubt), int(found is not None))
+        self._add(entry.station, repriced=1, differences=differences)
+        return [*_shown(doubt), *([("price_differs", found)] if found else [])]
 
-    def _refunded(self, station: str, text: str) -> list[tuple[str, str]]:
-        body = SaleRefunded.model_validate_json(text)
+    def _refunded(self, entry: Row) -> Troubles:
+        station, body = entry.station, SaleRefunded.model_validate_json(entry.body)
         row = self._db.execute(
             "SELECT payable_fen, refunded FROM fuelling"
             " WHERE station = ? AND fuelling_id = ? AND sale_id = ?",
@@ -194,8 +219,8 @@ class Audit:
         self._add(station, refunds=1, refunded_fen=refunded_fen)
         return [] if refunded_fen == row[0] else [("refund_differs", body.sale_id)]
 
-    def _moved(self, station: str, text: str) -> list[tuple[str, str]]:
-        body = StoredValueMoved.model_validate_json(text)
+    def _moved(self, entry: Row) -> Troubles:
+        station, body = entry.station, StoredValueMoved.model_validate_json(entry.body)
         (spent_fen,) = self._db.execute(
             "INSERT INTO spent (station, account, spent_fen) VALUES (?1, ?2, ?3)"
             " ON CONFLICT (station, account) DO UPDATE SET spent_fen = spent_fen + ?3"
@@ -215,3 +240,11 @@ class Audit:
             f"UPDATE sums SET {changes} WHERE station = ?",  # noqa: S608 -- our own column names
             (*amounts.values(), station),
         )
+
+
+def _shown(doubt: Doubt | None) -> Troubles:
+    return [] if doubt is None else [(doubt.code, doubt.detail)]
+
+
+def _counted(doubt: Doubt | None) -> int:
+    return int(doubt is not None and doubt.counted)

@@ -84,13 +84,15 @@ class CatalogueDesk:
             },
         )
         indexes = canonical_json({kind: list(found) for kind, found in entry.indexes.items()})
+        version = self._next_version("members")
+        self._note_tier(entry.ref, version, entry.tier)
         self._db.execute(
             "INSERT OR REPLACE INTO member"
             " (ref, version, tier, masked_name, account, plate_pay, indexes)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.ref,
-                self._next_version("members"),
+                version,
                 entry.tier,
                 entry.masked_name,
                 entry.account,
@@ -132,8 +134,10 @@ class CatalogueDesk:
 
     def remove(self, ref: str) -> None:
         """Take a member out: every station gets its members anew."""
-        self._db.execute("DELETE FROM member WHERE ref = ?", (ref,))
+        gone = self._db.execute("DELETE FROM member WHERE ref = ?", (ref,)).rowcount
         self._number_anew(self.version("members"))
+        if gone:
+            self._note_tier(ref, self._whole_from(), "")
 
     def granted(self, account: str, station: str) -> int:
         """Return what is set aside for an account at a station in all, in fen."""
@@ -234,9 +238,7 @@ class CatalogueDesk:
             # This database is older than what it once published: begin beyond it.
             self._number_anew(in_force)
             newest = self.version("members")
-        (whole_from,) = self._db.execute(
-            "SELECT whole_from FROM dataset WHERE dataset = 'members'"
-        ).fetchone()
+        whole_from = self._whole_from()
         base = in_force if in_force >= whole_from else 0
         rows = self._db.execute(
             "SELECT m.ref, m.tier, m.masked_name, m.account, m.plate_pay, m.indexes, m.version,"
@@ -289,6 +291,22 @@ class CatalogueDesk:
             (dataset,),
         ).fetchone()
         return int(row[0])
+
+    def _whole_from(self) -> int:
+        row = self._db.execute(
+            "SELECT whole_from FROM dataset WHERE dataset = 'members'"
+        ).fetchone()
+        return int(row[0])
+
+    def _note_tier(self, ref: str, version: int, tier: str) -> None:
+        last = self._db.execute(
+            "SELECT tier FROM member_tier WHERE ref = ? ORDER BY version DESC LIMIT 1", (ref,)
+        ).fetchone()
+        if last is None or last[0] != tier:
+            self._db.execute(
+                "INSERT INTO member_tier (ref, version, tier) VALUES (?, ?, ?)",
+                (ref, version, tier),
+            )
 
     def _number_anew(self, after: int) -> None:
         """Number all members beyond `after`, so that every station takes them from the start."""

@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS ledger (
     PRIMARY KEY (stream, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Which catalogues a station had taken before a row.
+CREATE INDEX IF NOT EXISTS ledger_catalogues ON ledger (stream, seq)
+WHERE kind = 'catalogue.accepted';
+
 CREATE TRIGGER IF NOT EXISTS ledger_is_never_changed BEFORE UPDATE ON ledger
 BEGIN SELECT RAISE(ABORT, 'the ledger is append only'); END;
 CREATE TRIGGER IF NOT EXISTS ledger_is_never_shortened BEFORE DELETE ON ledger
@@ -118,6 +122,17 @@ CREATE TABLE IF NOT EXISTS member (
     indexes TEXT NOT NULL -- JSON: blind indexes by kind; nothing personal in clear
 ) STRICT;
 CREATE INDEX IF NOT EXISTS member_by_version ON member (version);
+
+-- Every tier that a member has had, from which version on; '' from the removal on. A sale is held
+-- against the tier that its station may have known.
+CREATE TABLE IF NOT EXISTS member_tier (
+    ref TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    tier TEXT NOT NULL,
+    PRIMARY KEY (ref, version)
+) STRICT, WITHOUT ROWID;
+INSERT INTO member_tier (ref, version, tier) SELECT ref, version, tier FROM member AS m
+WHERE NOT EXISTS (SELECT 1 FROM member_tier AS t WHERE t.ref = m.ref);
 
 -- What is set aside for one account at one station, in all; it only grows.
 CREATE TABLE IF NOT EXISTS granted (

@@ -34,11 +34,19 @@ from tests.sync_kit import action
 POLICY = load_policy(POLICY_1)
 
 
-def told(*bodies: RecordBody | tuple[str, str]) -> Headquarters:
-    """A headquarters with policy 1 that was told these rows."""
+def trading() -> Headquarters:
+    """A headquarters with policy 1, price set ps-1 and the silver member m-1."""
     hq = headquarters()
     with hq.books.transaction():
         hq.desk.publish_policy(POLICY_1)
+        hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
+        hq.desk.enrol(NewMember("m-1", "王", "silver"))
+    return hq
+
+
+def told(*bodies: RecordBody | tuple[str, str]) -> Headquarters:
+    """A headquarters that trades and was told these rows."""
+    hq = trading()
     hq.handle([batch(chain(bodies))], NOW)
     audit_all(hq)
     return hq
@@ -126,7 +134,7 @@ def test_tenders_that_do_not_sum_to_the_price_are_found() -> None:
 def test_spending_beyond_what_was_set_aside_is_found() -> None:
     one, two = completed(1), completed(2)
     sales = [settled(fuelling, account="a-1") for fuelling in (one, two)]
-    hq = headquarters()
+    hq = trading()
     with hq.books.transaction():
         granted_fen = {STATION: one.amount_fen + two.amount_fen - 1}
         hq.desk.enrol(NewMember("m-1", "王", "silver", "a-1", granted_fen=granted_fen))
@@ -175,7 +183,7 @@ def test_the_audit_gives_the_same_in_any_pieces(pieces: list[int]) -> None:
     bodies: list[RecordBody] = []
     for number in range(10):
         bodies += [completed(number), settled(completed(number))]
-    hq = headquarters()
+    hq = trading()
     hq.handle([batch(chain(bodies))], NOW)
     for piece in pieces:
         hq.examine(piece, NOW)
@@ -215,7 +223,7 @@ def _granted(hq: Headquarters) -> int | None:
 
 
 def _enrolled() -> Headquarters:
-    hq = headquarters()
+    hq = trading()
     with hq.books.transaction():
         hq.desk.enrol(NewMember("m-1", "王", "silver", "a-1", granted_fen={STATION: 100_000}))
     return hq
