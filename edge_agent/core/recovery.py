@@ -153,10 +153,15 @@ def _conclude(point: Point, at: Moment) -> Step:
         writes = record_of(point, current, settled, found, at)
         point = replace(point, current=current, totals=carried(point, settled, found))
     point, sold = _sold_unseen(point, settled, at)
-    if current is not None:
-        return cleared(point, writes + sold, at)
+    shown = point.status is DispenserStatus.COMPLETE and _has_sale(sold)
+    if current is not None or shown:
+        return cleared(point, writes + sold, at)  # the next unseen sale shows as a new status
     free = ready(point, at)
     return Step(free.point, writes + sold + free.writes, free.commands)
+
+
+def _has_sale(writes: tuple[RecordBody, ...]) -> bool:
+    return any(isinstance(body, FuellingCompleted) for body in writes)
 
 
 def _still_armed(point: Point, at: Moment) -> Step:

@@ -104,7 +104,8 @@ class Misfortune:
         if self.world.process is not None:
             self.world.process.kill()
         await asyncio.sleep(self.chance.uniform(5, 60))
-        self.world.yard.sell_alone(lambda _: self.chance.random() < 0.5)
+        if self.world.agent is None:
+            self.world.yard.sell_alone(lambda _: self.chance.random() < 0.5)
         await asyncio.sleep(self.chance.uniform(5, 60))
         if self.world.agent is None:
             await self.world.start_agent()

@@ -40,7 +40,7 @@ def run(seed: int, *faults: str, hours: float = 0.5) -> Outcome:
 
 
 def test_a_quiet_morning_sells_and_settles() -> None:
-    outcome = run(1)
+    outcome = run(1, hours=1.0)
     assert outcome.violations == []
     assert outcome.sales > 5
     assert outcome.starts == 1
@@ -120,11 +120,10 @@ def hq_counts_recovered_fuellings_twice(monkeypatch: pytest.MonkeyPatch) -> None
     """Headquarters adds a fuelling that was not watched a second time."""
     genuine = Audit._completed
 
-    def completed(self: Audit, *arguments: Any) -> Any:
-        station, text = arguments[0], arguments[-1]
-        if '"origin":"observed"' not in text:
-            self._add(station, volume_ml=json.loads(text)["volume_ml"])
-        return genuine(self, *arguments)
+    def completed(self: Audit, entry: Any) -> Any:
+        if '"origin":"observed"' not in entry.body:
+            self._add(entry.station, volume_ml=json.loads(entry.body)["volume_ml"])
+        return genuine(self, entry)
 
     monkeypatch.setattr(Audit, "_completed", completed)
 
