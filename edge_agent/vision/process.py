@@ -220,13 +220,13 @@ class VisionProcess:
         """Ask the child to end by closing its stdin; kill it when it does not."""
         if child.stdin is not None:
             child.stdin.close()
-        try:
-            async with asyncio.timeout(self._patience.stop_ms / 1000):
-                await _ended(child)
-        except TimeoutError:
+        # Not `asyncio.timeout`: before Python 3.11.3 it does not expire in a cancelled task.
+        ending = asyncio.ensure_future(_ended(child))
+        await asyncio.wait({ending}, timeout=self._patience.stop_ms / 1000)
+        if not ending.done():
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
-            await _ended(child)
+        await ending
 
 
 async def _ended(child: asyncio.subprocess.Process) -> None:
