@@ -69,10 +69,7 @@ class Lane:
             await self._authorise(customer)
         nozzle = self.chance.choice(sorted(self.pump.hoses))
         self.pump.lift(self._now(), nozzle)
-        if customer.manner != "prepay":
-            await self._until_released(customer)
-        else:
-            await self._until(self._is_released, PATIENCE_S)
+        await self._until_released(customer)
         self.pump.squeeze(self._now(), customer.wish_ml)
         await self._until(self._has_enough, PATIENCE_S)
         await asyncio.sleep(self.thinking_s)
@@ -86,9 +83,13 @@ class Lane:
     # --- at the pump ------------------------------------------------------------------------
 
     async def _until_released(self, customer: Customer) -> None:
-        """Wait for the plate to release the pump, or for the attendant to do it."""
-        by_plate = customer.manner == "plate"
-        if by_plate and await self._until(self._is_released, GIVE_UP_S):
+        """Wait for plate or prepayment to release the pump, or for the attendant to do it.
+
+        An agent that was killed in between has taken an unheard authorisation back: the attendant
+        hands the prepayment back and takes it anew.
+        """
+        by_itself = customer.manner in ("plate", "prepay")
+        if by_itself and await self._until(self._is_released, GIVE_UP_S):
             return
         while not self._is_released_now():
             await asyncio.sleep(self.thinking_s)
