@@ -174,9 +174,13 @@ class Show:
             sync = cast("dict[str, int]", view["sync"])
             if sync["waiting"] == 0 and not view["unpaid"]:
                 return Run(
-                    time.monotonic() - began, self._starts, self._rig.broker.kind,
-                    sync["head_seq"], sync["acked_seq"],
-                )  # fmt: skip
+                    seconds=time.monotonic() - began,
+                    wanted_sales=self._wishes.sales or 0,
+                    agent_starts=self._starts,
+                    broker=self._rig.broker.kind,
+                    head_seq=sync["head_seq"],
+                    acked_seq=sync["acked_seq"],
+                )
             await asyncio.sleep(0.1)
         raise RigFailed(f"the books did not reach headquarters within {DRAIN_S:.0f} s")
 

@@ -45,6 +45,8 @@ class Summary:
     """What a run of the demo ends with."""
 
     sales: int
+    wanted_sales: int
+    """What the caller asked for; a customer who went unserved shows here."""
     member_sales: int
     plate_sales: int
     seconds: float
@@ -62,7 +64,8 @@ class Summary:
     @property
     def ok(self) -> bool:
         """Whether nothing was lost, nothing taken twice, and everything acknowledged."""
-        whole = self.head_seq == self.acked_seq and self.ledger_ok
+        served = self.sales >= self.wanted_sales
+        whole = served and self.head_seq == self.acked_seq and self.ledger_ok
         fuel = self.volume_ml.agree and self.amount_fen.agree
         return whole and fuel and self.payable_fen.agree and not self.hq_differences
 
@@ -93,6 +96,7 @@ class Run:
     """What only the show itself knows of its run."""
 
     seconds: float
+    wanted_sales: int
     agent_starts: int
     broker: str
     head_seq: int
@@ -110,6 +114,7 @@ def summarise(ledger: Path, delivered: tuple[int, int], hq: dict[str, Json], run
 
     return Summary(
         sales=sums.sales,
+        wanted_sales=run.wanted_sales,
         member_sales=sums.member_sales,
         plate_sales=sums.plate_sales,
         seconds=round(run.seconds, 1),
