@@ -22,7 +22,6 @@ from edge_agent.model.units import Money, divide_half_up
 Refusal: TypeAlias = tuple[RejectReason, int | None]
 """Why an offer does not apply, and how much is missing in the unit that the reason names."""
 
-MINUTES_A_DAY: Final = 1440
 SECONDS_A_DAY: Final = 86_400
 EPOCH_WEEKDAY: Final = 4  # 1970-01-01 was a Thursday
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_agent.model.ids import FpId, FuellingId, LogicalNozzle, SaleId
+from edge_agent.model.ids import FpId, LogicalNozzle
 from edge_agent.model.records import (
     FuellingAuthorised,
     FuellingCompleted,
@@ -64,14 +64,3 @@ class FuelSums:
     payable: Money
     member_sales: int
     plate_sales: int
-
-
-__all__ = [
-    "FuelSums",
-    "FuellingId",
-    "OpenFuelling",
-    "SaleId",
-    "SettledSale",
-    "Totals",
-    "UnpaidFuelling",
-]

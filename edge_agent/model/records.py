@@ -317,28 +317,6 @@ class OperatorAction(RecordBody):
     detail: str = Field(default="", max_length=200)
 
 
-AnyBody = (
-    EpochOpened
-    | StationStarted
-    | StationStopped
-    | FuellingAuthorised
-    | FuellingCancelled
-    | FuellingCompleted
-    | FuellingDisputed
-    | TotaliserJumped
-    | TotaliserBaseline
-    | SaleSettled
-    | SaleRefunded
-    | StoredValueMoved
-    | PriceApplied
-    | PriceRefusedByPump
-    | CatalogueAccepted
-    | DownlinkRefused
-    | AlarmRecorded
-    | StopAllOrdered
-    | OperatorAction
-)
-
 BODIES: dict[str, type[RecordBody]] = {
     body.kind: body
     for body in (

@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from edge_agent.model.canonical import Json, canonical_json, sha256_hex
 from edge_agent.model.errors import MessageRefused, Problem
 
-WIRE_VERSION: Final = 1
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """Largest payload that is looked at, either way."""
 MAX_PLAIN_BYTES: Final = 8 * 1024 * 1024
