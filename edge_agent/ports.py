@@ -9,15 +9,31 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from edge_agent.model.books import FuelSums, OpenFuelling, SettledSale, Totals, UnpaidFuelling
+from edge_agent.model.books import (
+    FuelSums,
+    OpenFuelling,
+    SettledSale,
+    Totals,
+    UnpaidFuelling,
+    Usage,
+    UsageSubject,
+)
+from edge_agent.model.catalogues import LeaseEntry, MemberEntry
 from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
+from edge_agent.model.leases import Holding, Lease
 from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
-from edge_agent.model.membership import Account, Member
+from edge_agent.model.membership import Member
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.prices import PriceSet
-from edge_agent.model.records import PriceApplied, RecordBody
-from edge_agent.model.wire import MemberEntry
+from edge_agent.model.records import (
+    Asset,
+    AssetMoved,
+    PriceApplied,
+    RecordBody,
+    StoredValueToppedUp,
+)
+from edge_agent.model.units import Money
 
 # --- time and chance ----------------------------------------------------------------------------
 
@@ -173,7 +189,31 @@ class Books(Protocol):
     def sale_by_key(self, idempotency_key: str) -> SettledSale | None: ...
     def recent_sales(self, limit: int) -> list[SettledSale]: ...
     def totals(self) -> list[Totals]: ...
-    def account(self, account: AccountRef) -> Account | None: ...
+    def holding(self, asset: Asset, holder: str) -> Holding:
+        """Return the open leases of an asset, soonest expiry first; none is an empty holding."""
+
+    def coupons_of(self, member: MemberRef) -> list[Lease]:
+        """Return the leases of a member's coupons that are open, soonest expiry first."""
+
+    def open_leases(self) -> list[Lease]:
+        """Return every lease that was neither closed nor frozen, soonest expiry first."""
+
+    def movements(self, sale: SaleId) -> list[AssetMoved]:
+        """Return what a sale moved of what headquarters holds, in the order of the books."""
+
+    def usage(self, subject: UsageSubject, ref: str, since_ms: int) -> Usage:
+        """Return what was paid for a member, account or plate since a wall time, refunds apart."""
+
+    def visits(self, member: MemberRef, since_ms: int) -> int:
+        """Return how many sales of a member were settled here since a wall time."""
+
+    def floor_spent(self, account: AccountRef, since_ms: int) -> Money:
+        """Return what was spent of an account beyond its leases since a wall time."""
+
+    def code_used(self, nonce: str) -> bool:
+        """Whether a member's dynamic code was believed before."""
+
+    def top_up_by_key(self, idempotency_key: str) -> StoredValueToppedUp | None: ...
     def sums(self) -> FuelSums: ...
     def applied_prices(self, fp: FpId) -> PriceApplied | None:
         """Return the prices that a fuelling point confirmed last."""
@@ -236,6 +276,28 @@ class CatalogueAcceptor(Protocol):
         self, version: int, counter: int, policy_json: str, *, sha256: str
     ) -> None:
         """Take in a policy that `model.policy` has read without complaint."""
+
+    async def accept_leases(
+        self,
+        version: int,
+        counter: int,
+        granted: Sequence[LeaseEntry],
+        recalled: Sequence[str],
+        *,
+        sha256: str,
+    ) -> None:
+        """Take in leases, each once, and close those that are recalled, with their records."""
+
+
+class Lender(Protocol):
+    """Headquarters, asked for more than is leased here."""
+
+    async def ask(self, asset: Asset, holder: str, amount: int) -> int:
+        """Return how much was granted, once the lease is in force; 0 when refused, when there is
+        no link, or when no answer came within its bound."""
+
+    def heard_ms_ago(self) -> int:
+        """Return how long ago headquarters was last heard from, counted through restarts."""
 
 
 class SignatureVerifier(Protocol):

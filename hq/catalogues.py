@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.model.canonical import canonical_json
+from edge_agent.model.catalogues import MemberEntry, MembersPayload, PricesPayload
 from edge_agent.model.errors import ConfigRefused, PolicyRefused, Problem
 from edge_agent.model.identifiers import blind_index, mask_name, normalise
 from edge_agent.model.policy import NO_POLICY, Policy, load_policy
-from edge_agent.model.wire import EVERY_STATION, MemberEntry, MembersPayload, PricesPayload
+from edge_agent.model.wire import EVERY_STATION
 from hq.books import HqBooks
 
 MEMBERS_IN_ONE = 1000

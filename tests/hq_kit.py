@@ -12,7 +12,8 @@ from edge_agent.model.canonical import canonical_json
 from edge_agent.model.ids import GradeId, MemberRef
 from edge_agent.model.ledger import GENESIS_HASH, LedgerRecord
 from edge_agent.model.policy import NO_POLICY, Policy
-from edge_agent.model.quote import MemberFacts, QuoteRequest, body_of
+from edge_agent.model.quote import MemberFacts, QuoteRequest
+from edge_agent.model.quote_record import body_of
 from edge_agent.model.records import (
     FuellingCompleted,
     QuoteBody,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from edge_agent.model import topics
 from edge_agent.model.canonical import sha256_hex
+from edge_agent.model.catalogues import MembersPayload, PricesPayload
 from edge_agent.model.errors import MessageRefused, PolicyRefused, StorageUnavailable
 from edge_agent.model.ids import GradeId, PriceSetId, StationId
 from edge_agent.model.policy import load_policy
@@ -18,8 +19,6 @@ from edge_agent.model.units import UnitPrice
 from edge_agent.model.wire import (
     EVERY_STATION,
     CatalogueReply,
-    MembersPayload,
-    PricesPayload,
     SignedCatalogue,
     decode,
     decode_payload,

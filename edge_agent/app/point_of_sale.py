@@ -32,7 +32,8 @@ from edge_agent.model.identifiers import IdentifierKind, normalise
 from edge_agent.model.ids import FuellingId, GradeId, MemberRef, PlateRef, SaleId
 from edge_agent.model.membership import Account, Member
 from edge_agent.model.policy import Policy
-from edge_agent.model.quote import QuoteRequest, body_of
+from edge_agent.model.quote import QuoteRequest
+from edge_agent.model.quote_record import body_of
 from edge_agent.model.records import FuellingCompleted, QuoteBody, SaleSettled
 from edge_agent.model.station import StationPlan
 from edge_agent.model.units import Money, UnitPrice, Volume

@@ -25,15 +25,8 @@ from edge_agent.core.pricing import (
 from edge_agent.model.errors import PolicyRefused, Problem
 from edge_agent.model.ids import OfferId
 from edge_agent.model.policy import Offer, Policy
-from edge_agent.model.quote import (
-    AppliedLine,
-    Quote,
-    QuoteRequest,
-    RejectedLine,
-    RejectReason,
-    body_of,
-    request_of,
-)
+from edge_agent.model.quote import AppliedLine, Quote, QuoteRequest, RejectedLine, RejectReason
+from edge_agent.model.quote_record import body_of, request_of
 from edge_agent.model.records import NextStep, QuoteBody
 from edge_agent.model.units import NO_MONEY, Money, Volume, amount_of, volume_for
 

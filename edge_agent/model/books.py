@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from edge_agent.model.ids import FpId, LogicalNozzle
 from edge_agent.model.records import (
@@ -64,3 +65,15 @@ class FuelSums:
     payable: Money
     member_sales: int
     plate_sales: int
+
+
+UsageSubject: TypeAlias = Literal["member", "account", "plate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was paid for somebody within a stretch of time. A refunded sale counts no more."""
+
+    payments: int
+    amount: Money
+    volume: Volume

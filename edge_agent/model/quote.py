@@ -1,8 +1,7 @@
-"""A price question and its answer, and how both are written into a sale's record.
+"""A price question and its answer.
 
 The question holds facts only; with the policy of the version that the answer names, the answer
-follows from it anywhere and at any time. A fact that a later offer needs (a tag, a coupon, a
-tender) is a field added to `QuoteRequest` and to `records.QuoteBody`.
+follows from it anywhere and at any time. `model.quote_record` writes both into a sale's record.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 
 from edge_agent.model.ids import GradeId, MemberRef, OfferId
-from edge_agent.model.records import AppliedOffer, NextStep, QuoteBody, RejectedOffer
-from edge_agent.model.units import Money, UnitPrice, Volume
+from edge_agent.model.policy.offers import Stage
+from edge_agent.model.records import NextStep
+from edge_agent.model.tenders import TenderMeans
+from edge_agent.model.units import NO_MONEY, Money, UnitPrice, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,53 @@ class MemberFacts:
 
     ref: MemberRef
     tier: str
+    tags: tuple[str, ...] = ()
+    birthday_week: bool = False
+    """The fuelling ended in the member's birthday week, by the station's calendar."""
+    first_fill: bool = False
+    """No fill of the member is known, at any station."""
+    visit_number: int | None = None
+    """This fill's number among the member's fills at this station in this calendar month, from 1;
+    None where nobody counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoodsLine:
+    """Goods that are bought with the fuel, at the policy's price."""
+
+    good: str
+    pieces: int
+    amount: Money
+    """All pieces at their list price."""
+
+
+@dataclass(frozen=True, slots=True)
+class CouponFacts:
+    """A coupon that the customer would use in this sale."""
+
+    serial: str
+    """Its trace code, unique for ever."""
+    template: str
+    from_ms: int
+    until_ms: int
+    """The first instant at which it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """How the customer means to pay: `means` takes what the others leave."""
+
+    means: TenderMeans
+    others: Money = NO_MONEY
+    """What is paid by other means, redeemed points included."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFacts:
+    """What a station may still spend of a campaign's budget."""
+
+    offer: str
+    left: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +78,35 @@ class QuoteRequest:
     grade: GradeId
     volume: Volume
     amount: Money
-    """The list amount as the dispenser shows it, from which every offer counts."""
+    """The list amount of the fuel as the dispenser shows it."""
     unit_price: UnitPrice
     at_ms: int
     utc_offset_minutes: int
-    """Where the station's midnight is, for weekdays and hours."""
+    """Where the station's midnight is, for weekdays, days and hours."""
     member: MemberFacts | None
+    station: str = ""
+    plate_colour: str | None = None
+    """Of the vehicle, where a camera saw it (`model.plates.PlateColour`)."""
+    goods: tuple[GoodsLine, ...] = ()
+    coupons: tuple[CouponFacts, ...] = ()
+    """The best of them are used; the others are kept."""
+    paying: Paying | None = None
+    """None: not known yet; offers that depend on it are refused with what would help."""
+    points_redeemed: int = 0
+    """Points that pay a part, at the policy's rate; what they pay earns no points."""
+    budgets: tuple[BudgetFacts, ...] = ()
+    """Of offers with a budget; one that is not named has nothing left."""
 
     def __post_init__(self) -> None:
-        if self.volume.ml < 0 or self.amount.fen < 0:
-            raise ValueError("a dispenser's volume and amount are never negative")
+        if self.volume.ml < 0 or self.amount.fen < 0 or self.points_redeemed < 0:
+            raise ValueError("a dispenser's volume and amount, and points, are never negative")
+        if any(line.pieces < 1 or line.amount.fen < 0 for line in self.goods):
+            raise ValueError("goods are at least one piece and never cost less than nothing")
+
+    @property
+    def listed(self) -> Money:
+        """The list amount of fuel and goods, from which every discount is taken."""
+        return Money(self.amount.fen + sum(line.amount.fen for line in self.goods))
 
 
 @unique
@@ -48,18 +115,32 @@ class RejectReason(StrEnum):
 
     MEMBERS_ONLY = "members_only"
     TIER = "tier"
+    TAG = "tag"
     GRADE = "grade"
+    PLATE = "plate"
+    STATION = "station"
     NOT_YET = "not_yet"  # seconds until it begins
     EXPIRED = "expired"
     WEEKDAY = "weekday"  # seconds until the next day that counts
+    DAY = "day"  # seconds until the next day that counts, within a year
     HOURS = "hours"  # seconds until the next window
+    BIRTHDAY = "birthday"
+    FIRST_FILL = "first_fill"
+    VISIT = "visit"  # fills until the one that counts
+    EXPERIMENT = "experiment"
+    TENDER = "tender"
+    GOODS = "goods"
     MIN_VOLUME = "min_volume"  # millilitres
-    MIN_AMOUNT = "min_amount"  # fen, on the list amount
+    MIN_AMOUNT = "min_amount"  # fen, on the fuel's list amount
     SPEND = "spend"  # fen, on the amount that its stage counts from
+    BUDGET_SPENT = "budget_spent"
     GROUP_TAKEN = "group_taken"
+    NOT_STACKABLE = "not_stackable"
     LIMIT_REACHED = "limit_reached"
     NO_EFFECT = "no_effect"
     NOT_BEST = "not_best"
+    COUPON_KEPT = "coupon_kept"  # it would not have lowered the price: kept for another time
+    COUPON_UNKNOWN = "coupon_unknown"  # the policy in force has no such template
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +151,9 @@ class AppliedLine:
     amount: Money
     text_zh: str
     text_en: str
+    stage: Stage
+    coupon: str | None = None
+    """The serial of the coupon that is used up by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,68 +165,32 @@ class RejectedLine:
     missing: int | None
     text_zh: str
     text_en: str
+    coupon: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BenefitLine:
+    """An offer that gives something beside the price: pieces of a good, or points."""
+
+    offer: OfferId
+    text_zh: str
+    text_en: str
+    good: str | None = None
+    pieces: int = 0
+    points: int = 0
+    """Points that this offer adds, as the policy combines it with others."""
+    coupon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price decided: payable = list amount - sum of `applied` (in order of application)."""
+    """A price decided: payable = listed - sum of `applied` (in order of application)."""
 
     request: QuoteRequest
     policy_version: int
     payable: Money
     applied: tuple[AppliedLine, ...]
     rejected: tuple[RejectedLine, ...]
+    benefits: tuple[BenefitLine, ...]
     points_earned: int
     next_step: NextStep | None
-
-
-def body_of(quote: Quote) -> QuoteBody:
-    """Write a quote down as part of a record."""
-    request, member = quote.request, quote.request.member
-    return QuoteBody(
-        policy_version=quote.policy_version,
-        grade=request.grade,
-        volume_ml=request.volume.ml,
-        unit_price_milli=request.unit_price.milli,
-        at_ms=request.at_ms,
-        utc_offset_minutes=request.utc_offset_minutes,
-        member_ref=None if member is None else member.ref,
-        tier=None if member is None else member.tier,
-        list_amount_fen=request.amount.fen,
-        payable_fen=quote.payable.fen,
-        applied=[
-            AppliedOffer(
-                offer=line.offer,
-                amount_fen=line.amount.fen,
-                text_zh=line.text_zh,
-                text_en=line.text_en,
-            )
-            for line in quote.applied
-        ],
-        rejected=[
-            RejectedOffer(
-                offer=line.offer,
-                reason=line.reason.value,
-                missing=line.missing,
-                text_zh=line.text_zh,
-                text_en=line.text_en,
-            )
-            for line in quote.rejected
-        ],
-        points_earned=quote.points_earned,
-        next_step=quote.next_step,
-    )
-
-
-def request_of(body: QuoteBody) -> QuoteRequest:
-    """Return the question that a written quote answers."""
-    known = body.member_ref is not None and body.tier is not None
-    return QuoteRequest(
-        grade=GradeId(body.grade),
-        volume=Volume(body.volume_ml),
-        amount=Money(body.list_amount_fen),
-        unit_price=UnitPrice(body.unit_price_milli),
-        at_ms=body.at_ms,
-        utc_offset_minutes=body.utc_offset_minutes,
-        member=MemberFacts(MemberRef(body.member_ref or ""), body.tier or "") if known else None,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edge_agent.model.fuelling import FpState
 
@@ -128,3 +129,57 @@ class StationView:
     sync: SyncView
     cameras: tuple[CameraView, ...]
     problems: tuple[ProblemView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CouponView:
+    """A coupon that may be used here."""
+
+    serial: str
+    template: str
+    text_zh: str
+    text_en: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryView:
+    """Points, or a coupon, that will be lost soon: what staff are to say."""
+
+    what: Literal["points", "coupon"]
+    points: int
+    serial: str | None
+    expires_ms: int
+    days: int
+    text_zh: str
+    text_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class WalletView:
+    """What a member has, as far as this station knows. Nothing personal in clear."""
+
+    member: str
+    """Masked name."""
+    tier: str
+    tier_zh: str
+    tier_en: str
+    greeting_zh: str | None
+    greeting_en: str | None
+    account_kind: str | None
+    balance_here_fen: int
+    """May be spent here now, without asking anybody."""
+    balance_known_fen: int | None
+    """All that headquarters held when it last said so."""
+    low_balance: bool
+    points_here: int
+    points_known: int
+    points_value_fen: int
+    """What `points_here` would pay."""
+    coupons: tuple[CouponView, ...]
+    expiring: tuple[ExpiryView, ...]
+    next_tier_zh: str | None
+    next_tier_en: str | None
+    to_next_tier_fen: int | None
+    locked: str | None
+    cache_age_s: int

@@ -29,7 +29,7 @@ MAX_ROWS: Final = 1000
 ZLIB_LEVEL: Final = 1
 """Level 1 halves the processor time of level 6 for a twentieth more bytes."""
 
-DATASETS: Final = ("members", "prices", "policy")
+DATASETS: Final = ("members", "prices", "policy", "leases")
 EVERY_STATION: Final = "all"
 
 _REASONS: Final = {
@@ -159,6 +159,31 @@ class CatalogueReply(WireMessage):
     reason: Annotated[str, Field(max_length=64)] = ""
 
 
+class LeaseRequest(WireMessage):
+    """Station to HQ: somebody wants to spend more than is leased here. Answered by a `LeaseReply`
+    with the same `request_id`; when granted, the lease itself comes as a catalogue before it."""
+
+    kind: Literal["lease"] = "lease"
+    station: StationName
+    epoch: Epoch
+    request_id: Token
+    asset: Literal["balance", "points", "coupon", "budget"]
+    holder: Token
+    amount: Annotated[int, Field(ge=1, lt=2**53)]
+
+
+class LeaseReply(WireMessage):
+    """HQ to station: how a request ended. It grants nothing itself, so it needs no signature."""
+
+    station: StationName
+    request_id: Token
+    granted: Count
+    """How much was granted of what was asked for; 0: refused."""
+    reason: Annotated[str, Field(max_length=64)] = ""
+    """Why not all: `nothing_left`, `unknown_holder`, `locked`, `elsewhere` (set aside for another
+    station that has not given it back)."""
+
+
 class Telemetry(WireMessage):
     """Station to HQ, may be lost: figures by name."""
 
@@ -176,7 +201,7 @@ class SignedCatalogue(WireMessage):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    dataset: Literal["members", "prices", "policy"]
+    dataset: Literal["members", "prices", "policy", "leases"]
     version: Annotated[int, Field(ge=1, lt=2**53)]
     counter: Annotated[int, Field(ge=1, lt=2**53)]
     """Grows with every message of the signer; a station takes none twice."""
@@ -191,53 +216,12 @@ class SignedCatalogue(WireMessage):
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
-class MemberEntry(BaseModel):
-    """A member as a station may know one: no name, phone or plate in clear."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    ref: Token
-    tier: Token
-    masked_name: Annotated[str, Field(max_length=64)]
-    account: Token | None
-    granted_fen: Count
-    """What HQ has set aside on this account for this station in all; only ever grows."""
-    plate_pay: bool
-    indexes: dict[Literal["card", "phone", "plate"], list[Sha256]]
-    """Blind indexes of the member's identifiers (`model.identifiers`)."""
-
-
-class MembersPayload(BaseModel):
-    """Dataset "members": a snapshot (`base` 0) or the changes that follow version `base`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    base: Count
-    members: Annotated[list[MemberEntry], Field(max_length=5000)]
-
-
-class PriceSetEntry(BaseModel):
-    """The unit prices of all grades from a wall time on, in thousandths of a yuan per litre."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    id: Token
-    valid_from_ms: WallMs
-    prices: Annotated[
-        dict[Token, Annotated[int, Field(ge=1, lt=10**6)]], Field(min_length=1, max_length=32)
-    ]
-
-
-class PricesPayload(BaseModel):
-    """Dataset "prices": every price set that is in force or to come; always whole."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    price_sets: Annotated[list[PriceSetEntry], Field(min_length=1, max_length=64)]
-
-
 _PRESENCE: Final[TypeAdapter[Birth | Death]] = TypeAdapter(
     Annotated[Birth | Death, Field(discriminator="kind")]
+)
+
+_REQUEST: Final[TypeAdapter[CatalogueReply | LeaseRequest]] = TypeAdapter(
+    Annotated[CatalogueReply | LeaseRequest, Field(discriminator="kind")]
 )
 
 MessageT = TypeVar("MessageT", bound=WireMessage)
@@ -286,6 +270,21 @@ def decode_presence(payload: bytes, station: str) -> Birth | Death:
     if presence.station != station:
         raise refuse("wrong_station")
     return presence
+
+
+def decode_request(payload: bytes, station: str) -> CatalogueReply | LeaseRequest:
+    """Read what came on a station's request topic.
+
+    Raises:
+        MessageRefused: as `decode`.
+    """
+    try:
+        request = _REQUEST.validate_json(_unfold(payload))
+    except ValidationError as error:
+        raise _explain(error) from None
+    if request.station != station:
+        raise refuse("wrong_station")
+    return request
 
 
 def decode_payload(kind: type[PayloadT], catalogue: SignedCatalogue) -> PayloadT:

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge_agent.model.canonical import canonical_json
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.ids import AccountRef, GradeId, MemberRef, PriceSetId
 from edge_agent.model.membership import Member
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.records import CatalogueAccepted
 from edge_agent.model.units import UnitPrice
-from edge_agent.model.wire import MemberEntry, refuse
+from edge_agent.model.wire import refuse
 from edge_agent.store.database import storage_errors
 from edge_agent.store.posting import Change, Posting
 

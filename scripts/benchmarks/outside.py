@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.ids import GradeId, PriceSetId
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.station import Grade
 from edge_agent.model.units import UnitPrice
-from edge_agent.model.wire import MemberEntry
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.ports import Inbound
 from edge_agent.security.blind_index import KeyedIndex

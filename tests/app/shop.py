@@ -12,6 +12,7 @@ import pytest
 from edge_agent.app.point_of_sale import PointOfSale, Till
 from edge_agent.core.settlement import TenderOffer
 from edge_agent.model.books import SettledSale
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.errors import SaleRefused
 from edge_agent.model.ids import (
     AccountRef,
@@ -24,7 +25,6 @@ from edge_agent.model.ids import (
 )
 from edge_agent.model.records import FuellingCompleted
 from edge_agent.model.station import Grade, StationPlan
-from edge_agent.model.wire import MemberEntry
 from edge_agent.store.books import LedgerBooks
 from edge_agent.store.station import StationStore
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from edge_agent.core.promotions import quote, requote
 from edge_agent.model.errors import PolicyRefused
 from edge_agent.model.policy import NO_POLICY, Policy
-from edge_agent.model.quote import QuoteRequest, body_of
+from edge_agent.model.quote import QuoteRequest
+from edge_agent.model.quote_record import body_of
 from edge_agent.model.units import Money, Volume, amount_of
 from tests.core.offers import (
     PRICE,

@@ -104,7 +104,7 @@ def test_more_faults_than_fit_are_counted(raw: dict[str, Any]) -> None:
 
 CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("offers[6]", {"save_fen": 20_000}, "save_fen is not below spend_fen"),
-    ("offers[6]", {"group": "percent"}, "has offers of both stages"),
+    ("offers[6]", {"group": "percent"}, "has offers of two stages"),
     ("offers[1]", {"id": "tier-silver"}, "'tier-silver' is there already"),
     ("offers[0].conditions", {"tiers": ["sliver"]}, "unknown tier 'sliver'; nearest known is"),
     ("offers[0].conditions", {"valid_from_ms": 2, "valid_until_ms": 2}, "can never apply"),

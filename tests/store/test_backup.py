@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.errors import BooksRefused, CorruptionError, StorageUnavailable
 from edge_agent.model.ids import AccountRef
 from edge_agent.model.records import EpochOpened
-from edge_agent.model.wire import MemberEntry
 from edge_agent.store import backup as backup_module
 from edge_agent.store.backup import backup_books, restore_books
 from edge_agent.store.station import StationStore

@@ -13,6 +13,7 @@ import pytest
 
 from edge_agent.core.chain import genesis, verify
 from edge_agent.model.canonical import canonical_json
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.errors import CorruptionError, SaleRefused, StorageUnavailable
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, SaleId
 from edge_agent.model.ledger import GENESIS_HASH, LedgerRecord
@@ -28,7 +29,6 @@ from edge_agent.model.records import (
     TotaliserJumped,
 )
 from edge_agent.model.units import Money, Volume
-from edge_agent.model.wire import MemberEntry
 from edge_agent.ports import Books, CatalogueAcceptor, Catalogues
 from edge_agent.store.station import StationStore
 

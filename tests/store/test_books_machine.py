@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from edge_agent.core.chain import genesis, verify
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.errors import SaleRefused
 from edge_agent.model.ids import AccountRef, FuellingId, SaleId
 from edge_agent.model.records import (
@@ -33,7 +34,6 @@ from edge_agent.model.records import (
     StoredValueMoved,
     TotaliserJumped,
 )
-from edge_agent.model.wire import MemberEntry
 from edge_agent.store.station import StationStore
 from edge_agent.store.verify import verify_books
 

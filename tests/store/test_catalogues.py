@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import pytest
 
+from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.errors import MessageRefused, StorageUnavailable
 from edge_agent.model.ids import AccountRef, GradeId, MemberRef, PriceSetId
 from edge_agent.model.membership import Member
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.records import CatalogueAccepted
 from edge_agent.model.units import UnitPrice
-from edge_agent.model.wire import MemberEntry
 from edge_agent.store.station import StationStore
 from edge_agent.store.verify import verify_books
 
