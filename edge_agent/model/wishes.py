@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from edge_agent.model.ids import MemberRef
 from edge_agent.model.tenders import TenderMeans
-from edge_agent.model.units import Money
+from edge_agent.model.units import NO_MONEY, Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class SaleWish:
     redeem_points: int = 0
     paying: TenderMeans | None = None
     """The means that takes what the others leave; None: not said yet."""
+    paid_otherwise: Money = NO_MONEY
+    """What is paid by other means than `paying`, redeemed points apart: the parts of a split."""
+    shown: Money | None = None
+    """What the customer was shown as payable, for a settlement: at another price it is refused, so
+    that nobody is charged another amount than the screen told. None: not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
