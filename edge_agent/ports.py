@@ -23,6 +23,7 @@ from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
 from edge_agent.model.leases import Holding, Lease
 from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
+from edge_agent.model.member_code import MemberCode
 from edge_agent.model.membership import Member
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.prices import PriceSet
@@ -214,6 +215,19 @@ class Books(Protocol):
         """Whether a member's dynamic code was believed before."""
 
     def top_up_by_key(self, idempotency_key: str) -> StoredValueToppedUp | None: ...
+    def time_floor_ms(self) -> int:
+        """Return the latest wall time of any record; 0 for empty books.
+
+        No lease, coupon or code is judged by an earlier one, so that a clock set back revives
+        nothing (row S27).
+        """
+
+    def heard_ms(self) -> int | None:
+        """Return the wall time at which headquarters was last heard from, or None for never."""
+
+    async def note_heard(self, at_ms: int) -> None:
+        """Keep the wall time at which headquarters was heard from. Raises `StorageUnavailable`."""
+
     def sums(self) -> FuelSums: ...
     def applied_prices(self, fp: FpId) -> PriceApplied | None:
         """Return the prices that a fuelling point confirmed last."""
@@ -289,15 +303,63 @@ class CatalogueAcceptor(Protocol):
         """Take in leases, each once, and close those that are recalled, with their records."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """How a wish for more than is leased here ended."""
+
+    granted: int
+    """What came into force of it."""
+    answered: bool
+    """False: headquarters could not be asked, or was silent. Only then does a floor limit hold."""
+    reason: str = ""
+    """Why headquarters granted less (`model.wire.LeaseReply`)."""
+
+
 class Lender(Protocol):
     """Headquarters, asked for more than is leased here."""
 
-    async def ask(self, asset: Asset, holder: str, amount: int) -> int:
-        """Return how much was granted, once the lease is in force; 0 when refused, when there is
-        no link, or when no answer came within its bound."""
+    async def ask(self, asset: Asset, holder: str, amount: int) -> LeaseAnswer:
+        """Ask for a lease; return once it is in force, was refused, or its bound has passed."""
+
+    async def close_due(self) -> None:
+        """Close what is over, before anything is drawn.
+
+        Raises:
+            StorageUnavailable: nothing was written.
+        """
+
+    def now_ms(self) -> int:
+        """Return the time by which leases are judged: it never goes back (row S27)."""
 
     def heard_ms_ago(self) -> int:
         """Return how long ago headquarters was last heard from, counted through restarts."""
+
+
+class MemberCodes(Protocol):
+    """Reads the dynamic codes that members' phones show."""
+
+    def read(self, text: str, now_ms: int) -> MemberCode:
+        """Return what a code says. Whether it was used before is for the books to say.
+
+        Raises:
+            SaleRefused: `member_code_...`: no code, not signed by headquarters, not valid now.
+        """
+
+
+class Pins(Protocol):
+    """Checks PINs against their hashes, off the event loop, with a bound on guesses."""
+
+    async def check(self, subject: str, pin_hash: str, pin: str) -> None:
+        """Return when the PIN is right.
+
+        Args:
+            subject: whose PIN it is; guesses are counted by it.
+            pin_hash: Argon2id, in its own text form.
+            pin: what was typed.
+
+        Raises:
+            SaleRefused: `pin_wrong`, or `pin_locked` after too many guesses.
+        """
 
 
 class SignatureVerifier(Protocol):

@@ -40,3 +40,7 @@ class AuthoriseRequest:
     member: MemberRef | None = None
     plate: PlateRef | None = None
     prepaid: Money = NO_MONEY
+    plate_colour: str | None = None
+    """Of the vehicle, where a camera saw it (`model.plates.PlateColour`)."""
+    odometer_km: int | None = None
+    """As the driver of a fleet's vehicle said."""
