@@ -201,6 +201,9 @@ class Books(Protocol):
     def open_leases(self) -> list[Lease]:
         """Return every lease that was neither closed nor frozen, soonest expiry first."""
 
+    def due_leases(self, now_ms: int, limit: int) -> list[Lease]:
+        """Return leases that are over and not closed yet, frozen ones apart."""
+
     def movements(self, sale: SaleId) -> list[AssetMoved]:
         """Return what a sale moved of what headquarters holds, in the order of the books."""
 

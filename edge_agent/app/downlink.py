@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edge_agent.model import topics
 from edge_agent.model.canonical import sha256_hex
-from edge_agent.model.catalogues import MembersPayload, PricesPayload
+from edge_agent.model.catalogues import LeasesPayload, MembersPayload, PricesPayload
 from edge_agent.model.errors import MessageRefused, PolicyRefused, StorageUnavailable
 from edge_agent.model.ids import GradeId, PriceSetId, StationId
 from edge_agent.model.policy import load_policy
@@ -134,6 +134,8 @@ class Downlink:
             await self._accept_members(catalogue, in_force)
         elif catalogue.dataset == "prices":
             await self._accept_prices(catalogue)
+        elif catalogue.dataset == "leases":
+            await self._accept_leases(catalogue, in_force)
         else:
             await self._accept_policy(catalogue)
 
@@ -162,6 +164,21 @@ class Downlink:
             catalogue.counter,
             content.members,
             replaced=content.base == 0,
+            sha256=catalogue.sha256,
+        )
+
+    async def _accept_leases(self, catalogue: SignedCatalogue, in_force: int) -> None:
+        """A lease is one station's alone, and in one epoch of its books: others have none of it."""
+        if catalogue.scope != self._station:
+            raise refuse("wrong_station")
+        content = decode_payload(LeasesPayload, catalogue)
+        if content.base != in_force or content.epoch != self._books.head().epoch:
+            raise refuse("out_of_order")
+        await self._acceptor.accept_leases(
+            catalogue.version,
+            catalogue.counter,
+            content.granted,
+            content.recalled,
             sha256=catalogue.sha256,
         )
 

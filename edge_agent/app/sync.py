@@ -28,7 +28,7 @@ from edge_agent.model.ids import StationId
 from edge_agent.model.ledger import GENESIS_HASH, EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import AlarmRecorded
 from edge_agent.model.views import SyncView
-from edge_agent.model.wire import Ack, Birth, LedgerBatch, decode, encode
+from edge_agent.model.wire import Ack, Birth, LeaseReply, LedgerBatch, decode, encode
 from edge_agent.ports import Books, Clock, Entropy, Inbound, Uplink
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,8 @@ class Sync:
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
+        self._heard: list[Callable[[], None]] = []
+        self._replies: list[Callable[[LeaseReply], None]] = []
         self._link_since_ms = clock.wall_ms()
         self._last_ack_ms: int | None = None
 
@@ -86,6 +88,14 @@ class Sync:
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the event loop whenever `view` may have changed."""
         self._listeners.append(listener)
+
+    def on_heard(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever headquarters said something that was believed."""
+        self._heard.append(listener)
+
+    def on_reply(self, listener: Callable[[LeaseReply], None]) -> None:
+        """Call `listener` with each answer to a `LeaseRequest`."""
+        self._replies.append(listener)
 
     def view(self) -> SyncView:
         """Return where the books stand with HQ."""
@@ -274,16 +284,26 @@ class Sync:
         try:
             if inbound.topic == topics.down(station, "ack"):
                 await self._on_ack(decode(Ack, inbound.payload, station), inbound)
+            elif inbound.topic == topics.down(station, "reply"):
+                reply = decode(LeaseReply, inbound.payload, station)
+                self._note_heard()
+                for listener in self._replies:
+                    listener(reply)
             else:
-                reply = await self._downlink.take(inbound)
-                if reply is not None:
-                    topic = topics.up(station, "request")
-                    await self._uplink.publish(topic, encode(reply))
+                await self._on_catalogue(inbound)
         except MessageRefused as refusal:
             await self._downlink.refuse(inbound, refusal.problem.code)
         except (LinkLost, StorageUnavailable):
             # HQ sends again what was not answered: catalogues on the next birth, acks always.
             return
+
+    async def _on_catalogue(self, inbound: Inbound) -> None:
+        reply = await self._downlink.take(inbound)
+        if reply is not None:
+            if reply.accepted:
+                self._note_heard()
+            topic = topics.up(self._identity.station, "request")
+            await self._uplink.publish(topic, encode(reply))
 
     async def _on_ack(self, ack: Ack, inbound: Inbound) -> None:
         forked_before = self._window.forked
@@ -296,7 +316,7 @@ class Sync:
     async def _settle(self, outcome: Outcome | None, inbound: Inbound, forked_before: bool) -> None:
         match outcome:
             case Moved(up_to_seq):
-                self._last_ack_ms = self._clock.wall_ms()
+                self._note_heard(ack=True)
                 self._to_note = up_to_seq
                 await self._note_acked()
             case Refused(reason):
@@ -306,8 +326,14 @@ class Sync:
                     alarm = AlarmRecorded(code="ledger_fork", fp=None, detail=reason)
                     await self._books.append([alarm])
             case None:
-                self._last_ack_ms = self._clock.wall_ms()
+                self._note_heard(ack=True)
                 self._moved.set()
+
+    def _note_heard(self, *, ack: bool = False) -> None:
+        if ack:
+            self._last_ack_ms = self._clock.wall_ms()
+        for listener in self._heard:
+            listener()
 
     async def _note_acked(self) -> None:
         """Make durable what HQ has committed; kept for another try when the disk refuses."""

@@ -229,6 +229,8 @@ def record_of(
         origin=origin,
         member_ref=body.member_ref,
         plate_ref=body.plate_ref,
+        plate_colour=body.plate_colour,
+        odometer_km=body.odometer_km,
         prepaid_fen=body.prepaid_fen,
         started_ms=current.started_ms,
         ended_ms=at.wall_ms,

@@ -65,6 +65,8 @@ def on_wish(point: Point, given: Input, at: Moment) -> Step:
         prices={str(nozzle): table.prices[nozzle].milli for nozzle in nozzles},
         member_ref=request.member,
         plate_ref=request.plate,
+        plate_colour=request.plate_colour,
+        odometer_km=request.odometer_km,
         prepaid_fen=request.prepaid.fen,
         totals_before=[point.totals[nozzle] for nozzle in nozzles if nozzle in point.totals],
     )

@@ -89,3 +89,5 @@ class KnownPlate:
     ref: PlateRef
     masked: str
     member: Member | None
+    colour: str | None = None
+    """Of the plate's ground (`model.plates.PlateColour`)."""
