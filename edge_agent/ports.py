@@ -196,13 +196,13 @@ class Books(Protocol):
         """Return the open leases of an asset, soonest expiry first; none is an empty holding."""
 
     def coupons_of(self, member: MemberRef) -> list[Lease]:
-        """Return the leases of a member's coupons that are open, soonest expiry first."""
+        """Return the leases of a member's coupons that may be used, soonest expiry first."""
 
     def open_leases(self) -> list[Lease]:
         """Return every lease that was neither closed nor frozen, soonest expiry first."""
 
     def due_leases(self, now_ms: int, limit: int) -> list[Lease]:
-        """Return leases that are over and not closed yet, frozen ones apart."""
+        """Return up to `limit` leases that are over and not closed yet, frozen ones apart."""
 
     def movements(self, sale: SaleId) -> list[AssetMoved]:
         """Return what a sale moved of what headquarters holds, in the order of the books."""
@@ -211,7 +211,7 @@ class Books(Protocol):
         """Return what was paid for a member, account or plate since a wall time, refunds apart."""
 
     def visits(self, member: MemberRef, since_ms: int) -> int:
-        """Return how many sales of a member were settled here since a wall time."""
+        """Return how many sales of a member were settled here since a wall time, refunds apart."""
 
     def floor_spent(self, account: AccountRef, since_ms: int) -> Money:
         """Return what was spent of an account beyond its leases since a wall time."""
@@ -258,6 +258,25 @@ class Catalogues(Protocol):
 
     def versions(self) -> dict[str, int]:
         """Return the version in force by dataset."""
+
+
+SEALED_ELSEWHERE: Final = "sealed_elsewhere"
+"""Code of the problem of data that were sealed under another key."""
+
+
+class Sealer(Protocol):
+    """Keeps personal data closed at rest (row S11)."""
+
+    def seal(self, place: str, plain: bytes) -> bytes:
+        """Seal a text for one place, such as `table|column|row`; never the same bytes twice."""
+
+    def open(self, place: str, sealed: bytes) -> bytes:
+        """Return what was sealed for this place.
+
+        Raises:
+            CorruptionError: another key sealed it (`SEALED_ELSEWHERE`), or it was altered or
+                stands in another place.
+        """
 
 
 class BlindIndex(Protocol):
@@ -322,6 +341,9 @@ class LeaseAnswer:
 
 class Lender(Protocol):
     """Headquarters, asked for more than is leased here."""
+
+    def linked(self) -> bool:
+        """Whether headquarters can be asked now."""
 
     async def ask(self, asset: Asset, holder: str, amount: int) -> LeaseAnswer:
         """Ask for a lease; return once it is in force, was refused, or its bound has passed."""

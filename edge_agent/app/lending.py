@@ -98,6 +98,10 @@ class Lending:
             if over:
                 await self._books.append(leases.due_to_close(over, now_ms))
 
+    def linked(self) -> bool:
+        """Whether headquarters can be asked now."""
+        return self._uplink.connected
+
     async def ask(self, asset: Asset, holder: str, amount: int) -> LeaseAnswer:
         """Ask headquarters for a lease; what it grants is in force when this returns."""
         if not self._uplink.connected or len(self._asked) >= MOST_ASKED:
