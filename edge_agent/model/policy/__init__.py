@@ -8,7 +8,10 @@ points (1 bp = 0.01 %), wall time in milliseconds since 1970 UTC; weekdays, days
 station's own.
 """
 
+from edge_agent.model.policy.advice import advice
+from edge_agent.model.policy.breach import Breach
 from edge_agent.model.policy.calendar import Calendar, DayKind
+from edge_agent.model.policy.comparison import Change, compared
 from edge_agent.model.policy.coupons import CouponTemplate
 from edge_agent.model.policy.limits import (
     STANDARD_CLASS,
@@ -50,8 +53,16 @@ from edge_agent.model.policy.policy import (
     Policy,
     Tier,
 )
-from edge_agent.model.policy.reading import MAX_ERRORS_NAMED, MAX_POLICY_BYTES, load_policy
-from edge_agent.model.policy.soundness import Breach, breaches
+from edge_agent.model.policy.reading import (
+    MAX_ERRORS_NAMED,
+    MAX_POLICY_BYTES,
+    Examination,
+    accept_policy,
+    examine_policy,
+    load_policy,
+)
+from edge_agent.model.policy.schema import policy_schema
+from edge_agent.model.policy.soundness import breaches
 
 __all__ = [
     "MAX_ERRORS_NAMED",
@@ -67,10 +78,12 @@ __all__ = [
     "Benefit",
     "Breach",
     "Calendar",
+    "Change",
     "ClassLimits",
     "Conditions",
     "CouponTemplate",
     "DayKind",
+    "Examination",
     "Experiment",
     "FixedPrice",
     "FreeItem",
@@ -95,7 +108,12 @@ __all__ = [
     "StoredValue",
     "Tier",
     "VisitRule",
+    "accept_policy",
+    "advice",
     "breaches",
+    "compared",
+    "examine_policy",
     "load_policy",
     "minute_of_day",
+    "policy_schema",
 ]

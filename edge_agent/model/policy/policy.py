@@ -1,8 +1,9 @@
 """The policy as a whole: what holds at a station under one version.
 
-Every `Policy` object makes sense by construction: what pydantic cannot see in one value (an offer
-of an unknown tier, percentages that stack to 100 %) is refused here, what is unlawful or can never
-apply by `edge_agent.model.policy.soundness`, which names the rule.
+Every `Policy` object is lawful and consistent by construction: what pydantic cannot see in one value
+(an offer of an unknown tier, percentages that stack to 100 %) is refused here. What makes no sense
+(an offer that can never apply, one that sells below its margin floor) is refused when a policy is
+published or accepted: `edge_agent.model.policy.soundness` names the rule.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edge_agent.model.policy.breach import PolicyUnlawful
 from edge_agent.model.policy.calendar import Calendar
 from edge_agent.model.policy.coupons import CouponTemplate
+from edge_agent.model.policy.law import unlawful
 from edge_agent.model.policy.limits import (
     STANDARD_CLASS,
     AutoAuthorise,
@@ -27,7 +30,6 @@ from edge_agent.model.policy.limits import (
 from edge_agent.model.policy.offers import FreeItem, ItemOff, Offer, PercentOff
 from edge_agent.model.policy.parts import Amount, Code, Count, GradeCode, PolicyPart, Text
 from edge_agent.model.policy.points import Points
-from edge_agent.model.policy.soundness import breaches
 
 MAX_OFFERS: Final = 200
 NO_POLICY_VERSION: Final = 0
@@ -103,9 +105,9 @@ class Policy(PolicyPart):
         self._refuse_torn_groups()
         self._refuse_free_fuel()
         self._refuse_unknown_names()
-        found = breaches(self)
+        found = list(unlawful(self))
         if found:
-            raise ValueError("; ".join(str(breach) for breach in found[:5]))
+            raise PolicyUnlawful(found)
         return self
 
     def all_offers(self) -> Iterator[tuple[str, Offer]]:

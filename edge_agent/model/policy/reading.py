@@ -1,16 +1,22 @@
-"""Reads a policy from JSON text: as a whole or not at all, naming what is wrong and meant."""
+"""Reads a policy from JSON text: as a whole or not at all, naming what is wrong and meant.
+
+`load_policy` reads one that is in force or tried out: well formed, consistent and lawful.
+`accept_policy` is for those who bring one into force, and asks for sense as well.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edge_agent.model.errors import PolicyRefused, Problem
+from edge_agent.model.policy.breach import Breach, PolicyUnlawful
 from edge_agent.model.policy.calendar import Calendar
 from edge_agent.model.policy.coupons import CouponTemplate
 from edge_agent.model.policy.limits import (
@@ -25,32 +31,93 @@ from edge_agent.model.policy.offers import OFFER_KINDS, Conditions, Experiment, 
 from edge_agent.model.policy.parts import Hours, PolicyPart
 from edge_agent.model.policy.points import Points, Redemption
 from edge_agent.model.policy.policy import Good, Grade, Policy, Tier
+from edge_agent.model.policy.soundness import breaches
 
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_ERRORS_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is wrong with the text of a policy; `policy` is None when it cannot be read at all."""
+
+    policy: Policy | None
+    problem: Problem | None
+    """What kind of fault it is; None where nothing is wrong."""
+    breaches: tuple[Breach, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the policy may come into force."""
+        return not self.breaches
 
 
 def load_policy(json_text: str, file: str = "policy") -> Policy:
     """Read a policy.
 
     Raises:
-        PolicyRefused: it is no JSON, has an unknown key or a value that makes no sense; `detail`
-            names the file, the place and the nearest known key.
+        PolicyRefused: it is no JSON, has an unknown key or a value that makes no sense, or is
+            unlawful; `detail` names the file, the place and the nearest known key.
     """
+    found = _read(json_text)
+    if found.policy is None:
+        raise _refused(found, file)
+    return found.policy
+
+
+def accept_policy(json_text: str, file: str = "policy") -> Policy:
+    """Read a policy that is about to come into force.
+
+    Raises:
+        PolicyRefused: as `load_policy`, or it makes no sense (`policy_unsound`): `detail` names
+            each rule that it breaks.
+    """
+    found = examine_policy(json_text)
+    if found.policy is None or not found.ok:
+        raise _refused(found, file)
+    return found.policy
+
+
+def examine_policy(json_text: str) -> Examination:
+    """Say everything that is wrong with a policy, without refusing it."""
+    found = _read(json_text)
+    if found.policy is None:
+        return found
+    wrong = tuple(breaches(found.policy))
+    return Examination(found.policy, _UNSOUND if wrong else None, wrong)
+
+
+def _read(json_text: str) -> Examination:
     if len(json_text.encode()) > MAX_POLICY_BYTES:
-        raise PolicyRefused(_MALFORMED, f"{file}: larger than {MAX_POLICY_BYTES} bytes")
+        return _unreadable(_MALFORMED, f"larger than {MAX_POLICY_BYTES} bytes")
     try:
         json.loads(json_text, object_pairs_hook=_refuse_twice)
     except (ValueError, RecursionError) as error:
-        raise PolicyRefused(_MALFORMED, f"{file}: {error}") from None
+        return _unreadable(_MALFORMED, str(error))
     try:
-        return Policy.model_validate_json(json_text)
+        return Examination(Policy.model_validate_json(json_text), None, ())
     except ValidationError as error:
         details = _innermost(error.errors(include_url=False, include_input=False))
-        named = [f"{file}: {_explained(each)}" for each in details[:MAX_ERRORS_NAMED]]
-        if len(details) > MAX_ERRORS_NAMED:
-            named.append(f"and {len(details) - MAX_ERRORS_NAMED} more")
-        raise PolicyRefused(_problem_of(details), "; ".join(named)) from None
+        wrong = [breach for each in details for breach in _breaches_of(each)]
+        return Examination(None, _problem_of(details), tuple(wrong))
+
+
+def _unreadable(problem: Problem, detail: str) -> Examination:
+    return Examination(None, problem, (Breach(problem.code, "", problem.text_zh, detail),))
+
+
+def _refused(found: Examination, file: str) -> PolicyRefused:
+    named = [f"{file}: {_line(each)}" for each in found.breaches[:MAX_ERRORS_NAMED]]
+    if len(found.breaches) > MAX_ERRORS_NAMED:
+        named.append(f"and {len(found.breaches) - MAX_ERRORS_NAMED} more")
+    return PolicyRefused(found.problem or _MALFORMED, "; ".join(named))
+
+
+def _line(breach: Breach) -> str:
+    """Return a breach in words, with its rule where that says more than the refusal's own code."""
+    if breach.rule in _FORMS:
+        return f"{breach.place}: {breach.text_en}" if breach.place else breach.text_en
+    return str(breach)
 
 
 _MALFORMED: Final = Problem(
@@ -64,6 +131,14 @@ _BAD_VALUE: Final = Problem(
 )
 _SENSELESS: Final = Problem(
     "policy_senseless", "政策自相矛盾，未予采用", "the policy contradicts itself and is not used"
+)
+_UNSOUND: Final = Problem(
+    "policy_unsound",
+    "政策不合理，未予采用",
+    "the policy makes no sense and is not used",
+)
+_FORMS: Final = frozenset(
+    problem.code for problem in (_MALFORMED, _UNKNOWN_KEY, _BAD_VALUE, _SENSELESS)
 )
 
 _PARTS: Final[Mapping[str, type[PolicyPart]]] = {
@@ -108,21 +183,32 @@ def _problem_of(details: Sequence[ErrorDetails]) -> Problem:
     return _SENSELESS if kinds == {"value_error"} else _BAD_VALUE
 
 
-def _explained(error: ErrorDetails) -> str:
-    """One line: place, what is wrong, and what was probably meant."""
-    place = ""
-    for step in error["loc"]:
-        if isinstance(step, int):
-            place += f"[{step}]"
-        elif step not in _KINDS:
-            place += f".{step}" if place else step
-    message, context = error["msg"].removeprefix("Value error, "), error.get("ctx", {})
+def _breaches_of(error: ErrorDetails) -> Iterator[Breach]:
+    """Yield what one complaint of pydantic means: place, what is wrong, what was probably meant."""
+    context = error.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, PolicyUnlawful):
+        yield from cause.breaches
+        return
+    place = _place(error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "unknown key" + _nearest(str(error["loc"][-1]), _known_keys(error["loc"]))
     elif error["type"] == "union_tag_invalid":
         tag = str(context.get("tag", ""))
         message, place = f"unknown kind {tag!r}{_nearest(tag, _KINDS)}", f"{place}.kind"
-    return f"{place}: {message}" if place else message
+    problem = _problem_of([error])
+    yield Breach(problem.code, place, problem.text_zh, message)
+
+
+def _place(steps: Iterable[int | str]) -> str:
+    place = ""
+    for step in steps:
+        if isinstance(step, int):
+            place += f"[{step}]"
+        elif step not in _KINDS:
+            place += f".{step}" if place else step
+    return place
 
 
 def _known_keys(loc: Sequence[int | str]) -> list[str]:
