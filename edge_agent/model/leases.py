@@ -38,6 +38,29 @@ class Lease:
         """What may still be drawn, expiry apart."""
         return self.terms.amount - self.spent if self.state is LeaseState.OPEN else 0
 
+    def available(self, now_ms: int) -> int:
+        """Return what may be drawn now: nothing once it has expired, and no expired points."""
+        if self.terms.expires_ms <= now_ms:
+            return 0
+        if self.terms.asset != "points":
+            return self.left
+        return min(self.left, sum(each.points for each in self.buckets_left(now_ms)))
+
+    def buckets_left(self, now_ms: int) -> tuple[PointsBucket, ...]:
+        """Return what is left of each bucket of points that has not expired, soonest first."""
+        drawn: dict[int, int] = {}
+        for bucket in self.drawn:
+            drawn[bucket.expires_ms] = drawn.get(bucket.expires_ms, 0) + bucket.points
+        rest: list[PointsBucket] = []
+        for bucket in sorted(self.terms.buckets, key=lambda each: each.expires_ms):
+            taken = min(bucket.points, drawn.get(bucket.expires_ms, 0))
+            drawn[bucket.expires_ms] = drawn.get(bucket.expires_ms, 0) - taken
+            if bucket.points > taken and bucket.expires_ms > now_ms:
+                rest.append(
+                    PointsBucket(expires_ms=bucket.expires_ms, points=bucket.points - taken)
+                )
+        return tuple(rest)
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:
@@ -49,4 +72,4 @@ class Holding:
 
     def available(self, now_ms: int) -> int:
         """Return what may be spent now."""
-        return sum(lease.left for lease in self.leases if lease.terms.expires_ms > now_ms)
+        return sum(lease.available(now_ms) for lease in self.leases)
