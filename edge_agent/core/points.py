@@ -129,14 +129,14 @@ def require_redeemable(points: int, payable: Money, redemption: Redemption | Non
         raise SaleRefused(ABOVE_SHARE, f"{value_of(points, redemption)} of {most}")
 
 
-_TOLD: Final = ("{points}积分将于{days}天后过期", "{points} points expire in {days} days")
+_TOLD: Final = ("{points}积分{when}过期", "{points} points expire {when}")
 _SUGGESTED: Final = (
-    "{points}积分将于{days}天后过期，可用于抵现或兑换商品",
-    "{points} points expire in {days} days: pay or take goods with them",
+    "{points}积分{when}过期，可用于抵现或兑换商品",
+    "{points} points expire {when}: pay or take goods with them",
 )
 _URGENT: Final = (
-    "{points}积分将于{days}天后过期，请提醒顾客现在使用",
-    "{points} points expire in {days} days: ask the customer to use them now",
+    "{points}积分{when}过期，请提醒顾客现在使用",
+    "{points} points expire {when}: ask the customer to use them now",
 )
 
 
@@ -163,6 +163,7 @@ def warnings(
         days = (date_of(ends_ms - 1, utc_offset_minutes) - today).days
         if warn_days and days <= max(warn_days):
             text_zh, text_en = _words_of(days, warn_days)
+            when_zh, when_en = when(days)
             views.append(
                 ExpiryView(
                     what="points",
@@ -170,11 +171,18 @@ def warnings(
                     serial=None,
                     expires_ms=ends_ms,
                     days=days,
-                    text_zh=text_zh.format(points=amount, days=days),
-                    text_en=text_en.format(points=amount, days=days),
+                    text_zh=text_zh.format(points=amount, when=when_zh),
+                    text_en=text_en.format(points=amount, when=when_en),
                 )
             )
     return tuple(views)
+
+
+def when(days: int) -> tuple[str, str]:
+    """Return how staff say that something is lost in so many days, in both languages."""
+    if days <= 0:
+        return "今天", "today"
+    return f"将于{days}天后", f"in {days} day{'' if days == 1 else 's'}"
 
 
 def _words_of(days: int, warn_days: Sequence[int]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The station's own days, weeks and months, as wall times.
+"""Where the station's days, weeks and months begin, as wall times.
 
 A station's midnight lies a fixed number of minutes ahead of UTC; China knows no summer time.
 """
@@ -8,27 +8,28 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+from edge_agent.core import calendar_days
+
 _EPOCH: Final = date(1970, 1, 1)
-MS_A_MINUTE: Final = 60_000
-MS_A_DAY: Final = 86_400_000
-_LATEST: Final = date(9998, 12, 31)
-_LATEST_DAYS: Final = (_LATEST - _EPOCH).days
+_LAST_DAY: Final = (date(9998, 12, 31) - _EPOCH).days
+_MS_A_MINUTE: Final = 60_000
+_MS_A_DAY: Final = 86_400_000
 
 
 def date_of(at_ms: int, utc_offset_minutes: int) -> date:
     """Return the station's date at a wall time; the last of 9998 for whatever lies beyond."""
-    days = (at_ms + utc_offset_minutes * MS_A_MINUTE) // MS_A_DAY
-    return _EPOCH + timedelta(days=min(days, _LATEST_DAYS))
+    day, _ = calendar_days.local_time(at_ms, utc_offset_minutes)
+    return calendar_days.date_of(min(day, _LAST_DAY))
 
 
 def minute_of_day(at_ms: int, utc_offset_minutes: int) -> int:
     """Return the minutes since the station's midnight."""
-    return (at_ms + utc_offset_minutes * MS_A_MINUTE) % MS_A_DAY // MS_A_MINUTE
+    return calendar_days.local_time(at_ms, utc_offset_minutes)[1] // 60
 
 
 def start_of(day: date, utc_offset_minutes: int) -> int:
     """Return the wall time at which a date begins at the station."""
-    return (day - _EPOCH).days * MS_A_DAY - utc_offset_minutes * MS_A_MINUTE
+    return (day - _EPOCH).days * _MS_A_DAY - utc_offset_minutes * _MS_A_MINUTE
 
 
 def day_start_ms(at_ms: int, utc_offset_minutes: int) -> int:
