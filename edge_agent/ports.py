@@ -213,6 +213,9 @@ class Books(Protocol):
     def visits(self, member: MemberRef, since_ms: int) -> int:
         """Return how many sales of a member were settled here since a wall time, refunds apart."""
 
+    def last_odometer_km(self, member: MemberRef) -> int | None:
+        """Return what a member's odometer showed at the last fuelling that says so."""
+
     def floor_spent(self, account: AccountRef, since_ms: int) -> Money:
         """Return what was spent of an account beyond its leases since a wall time."""
 

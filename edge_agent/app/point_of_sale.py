@@ -8,43 +8,48 @@ While a fuelling is being paid it is locked: a second wish waits, then finds it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from weakref import WeakValueDictionary
 
+from edge_agent.app.charging import Charge, Charging, Claim
+from edge_agent.app.confirmation import Confirmation
+from edge_agent.app.membership import FindBy, Membership
 from edge_agent.app.policy import PolicyInForce
-from edge_agent.core import settlement
+from edge_agent.app.purse import Purses
+from edge_agent.app.receipt import Receipts
+from edge_agent.app.sale_price import SalePrices
+from edge_agent.app.till import KEY_CONFLICT, Surroundings, Till, require_key
+from edge_agent.app.top_up import TopUps
+from edge_agent.core import refunding, settlement, tender_plan
 from edge_agent.core.identity import uuid7
 from edge_agent.core.membership import (
     PLATE_PAY_NO_MEMBER,
     PLATE_PAY_OTHER_MEMBER,
-    facts_of,
-    plate_pay_problem,
+    PLATE_PAY_UNCOVERED,
 )
-from edge_agent.core.promotions import quote as price
-from edge_agent.core.receipt import ReceiptFacts, render
-from edge_agent.core.settlement import SaleIdentity, TenderOffer
+from edge_agent.core.settlement import SaleIdentity
+from edge_agent.core.spending import INSUFFICIENT
 from edge_agent.model.books import SettledSale
 from edge_agent.model.errors import Problem, SaleRefused, invariant
-from edge_agent.model.identifiers import IdentifierKind, normalise
-from edge_agent.model.ids import FuellingId, GradeId, MemberRef, PlateRef, SaleId
-from edge_agent.model.membership import Account, Member
+from edge_agent.model.ids import FuellingId, MemberRef, SaleId
+from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
-from edge_agent.model.quote import QuoteRequest
-from edge_agent.model.quote_record import body_of
-from edge_agent.model.records import FuellingCompleted, QuoteBody, SaleSettled
-from edge_agent.model.station import StationPlan
-from edge_agent.model.units import Money, UnitPrice, Volume
-from edge_agent.ports import BlindIndex, Books, Catalogues, Clock, Entropy
+from edge_agent.model.records import (
+    FuellingCompleted,
+    OperatorAction,
+    QuoteBody,
+    StoredValueToppedUp,
+)
+from edge_agent.model.units import Money
+from edge_agent.model.views import WalletView
+from edge_agent.model.wishes import SaleWish, SecondFactor, TenderOffer, TopUpWish
 
-CHINA_UTC_OFFSET_MINUTES: Final = 480
-MAX_KEY_LENGTH: Final = 128
 RECEIPT_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O, U to misread."""
+NO_WISH: Final = SaleWish()
 
-MEMBER_UNKNOWN: Final = Problem("member_unknown", "查无此会员", "no such member is known here")
 FUELLING_UNKNOWN: Final = Problem(
     "fuelling_unknown", "没有这笔待付款的加油", "no such fuelling waits to be paid"
 )
@@ -54,49 +59,27 @@ ALREADY_SETTLED: Final = Problem(
     "this fuelling has been paid already: do not take money again",
 )
 SALE_UNKNOWN: Final = Problem("sale_unknown", "账本中没有这笔销售", "the books know no such sale")
-KEY_INVALID: Final = Problem(
-    "idempotency_key_invalid", "操作号缺失或过长", "the request key is missing or too long"
+PRICE_CHANGED: Final = Problem(
+    "price_changed",
+    "应付金额与显示的不同，请重新确认",
+    "it costs another amount than was shown: show it again",
 )
-KEY_CONFLICT: Final = Problem(
-    "idempotency_conflict",
-    "同一操作号对应了不同内容，请重新操作",
-    "the same request key came with other content: start again",
-)
-
-
-def _no_mask(_: PlateRef) -> str | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Till:
-    """What the point of sale knows of its station."""
-
-    station: StationPlan
-    utc_offset_minutes: int = CHINA_UTC_OFFSET_MINUTES
-    mask_of: Callable[[PlateRef], str | None] = _no_mask
-    """The masked text of a plate that a camera read lately; None once it is forgotten."""
 
 
 class PointOfSale:
     """Prices, payments and refunds of the station's fuellings. Belongs to one event loop."""
 
-    def __init__(
-        self,
-        books: Books,
-        catalogues: Catalogues,
-        blind_index: BlindIndex,
-        clock: Clock,
-        entropy: Entropy,
-        till: Till,
-    ) -> None:
-        self._books = books
-        self._catalogues = catalogues
-        self._blind_index = blind_index
-        self._clock = clock
-        self._entropy = entropy
+    def __init__(self, around: Surroundings, till: Till) -> None:
+        self._around = around
         self._till = till
-        self._policies = PolicyInForce(catalogues)
+        self._policies = PolicyInForce(around.catalogues)
+        self._purses = Purses(around, till)
+        self._prices = SalePrices(around, till, self._policies, self._purses)
+        self.confirmation = Confirmation(around, till)
+        self._members = Membership(around, till, self._purses, self.confirmation)
+        self.charging = Charging(around, till, self._purses, self.confirmation)
+        self._top_ups = TopUps(around, self._members, self._purses, self.confirmation)
+        self._receipts = Receipts(around, till)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- what holds -------------------------------------------------------------------------
@@ -109,19 +92,17 @@ class PointOfSale:
         """Return why the newest policy is not in force, or None when it is."""
         return self._policies.problem()
 
-    def find_member(self, kind: IdentifierKind, identifier: str) -> Member:
+    async def find_member(self, kind: FindBy, identifier: str) -> Member:
         """Look a member up by what a customer shows or says.
 
+        A dynamic code (`code`) is believed once, ever; for a few minutes it then also proves one
+        charge or top-up of its member.
+
         Raises:
-            SaleRefused: `member_unknown`. The identifier is in no message.
+            SaleRefused: `member_unknown` or `member_code_...`. The identifier is in no message.
+            StorageUnavailable: a code's use cannot be written, so it is not believed.
         """
-        member = None
-        if normalise(kind, identifier):
-            index = self._blind_index.of(kind, identifier)
-            member = self._catalogues.member_by_index(kind, index)
-        if member is None:
-            raise SaleRefused(MEMBER_UNKNOWN, kind)
-        return member
+        return await self._members.find(kind, identifier)
 
     def member(self, ref: MemberRef) -> Member:
         """Return a member by reference.
@@ -129,55 +110,90 @@ class PointOfSale:
         Raises:
             SaleRefused: `member_unknown`.
         """
-        member = self._catalogues.member(ref)
-        if member is None:
-            raise SaleRefused(MEMBER_UNKNOWN)
-        return member
+        return self._members.member(ref)
 
-    def quote(self, fuelling: FuellingId, member: MemberRef | None = None) -> QuoteBody:
-        """Price a payable fuelling for a member; None is the one it is bound to, if any.
+    def wallet(self, ref: MemberRef) -> WalletView:
+        """Return what a member has, as far as this station knows.
+
+        Raises:
+            SaleRefused: `member_unknown`.
+        """
+        return self._members.wallet(ref, self.policy())
+
+    def cache_age_s(self) -> int:
+        """Return how long ago headquarters was last heard from."""
+        return self._purses.cache_age_s()
+
+    def quote(self, fuelling: FuellingId, wish: SaleWish = NO_WISH) -> QuoteBody:
+        """Price a payable fuelling as a wish says; without a member, for the one it is bound to.
 
         The policy under which a fuelling was first quoted stays with it until it is settled, so
         that the customer pays what the screen showed.
 
         Raises:
-            SaleRefused: `fuelling_unknown`, `sale_already_settled`, `member_unknown`.
+            SaleRefused: `fuelling_unknown`, `sale_already_settled`, `member_unknown`, `goods_...`,
+                `coupon_not_here`, `points_no_member`.
         """
         completed = self._payable(fuelling)
-        return self._quote(completed, self._member(completed, member))
+        return self._prices.quote(completed, wish, self._buyer(completed, wish.member))
+
+    def plan(self, fuelling: FuellingId, wish: SaleWish = NO_WISH) -> tuple[TenderOffer, ...]:
+        """Return the tenders that the pay pane proposes, in the order of row V4.
+
+        Raises:
+            SaleRefused: as `quote`, or the points may not be redeemed (`points_...`).
+        """
+        completed = self._payable(fuelling)
+        buyer = self._buyer(completed, wish.member)
+        quoted = self._prices.quote(completed, wish, buyer)
+        policy = self._policies.of(fuelling)
+        return tender_plan.plan(
+            Money(quoted.payable_fen),
+            Money(completed.prepaid_fen),
+            self._purses.open(buyer, policy),
+            wish,
+            policy.points.redeem,
+            self._around.lender.now_ms(),
+        )
 
     # --- what moves money -------------------------------------------------------------------
 
     async def settle(
         self,
         fuelling: FuellingId,
+        wish: SaleWish,
         tenders: Sequence[TenderOffer],
         *,
-        member: MemberRef | None,
         idempotency_key: str,
         operator: str,
+        second: SecondFactor | None = None,
     ) -> SettledSale:
-        """Take payment for a fuelling: quote, tenders and stored value in one append.
+        """Take payment for a fuelling: price, tenders and all that they draw in one append.
+
+        What is charged is what these tenders earn; where that is not `wish.shown`, nothing is.
+        What is short of a lease is asked of headquarters (two seconds at most), then taken within
+        the floor limit of the account's class while headquarters cannot be asked.
 
         Raises:
-            SaleRefused: it is not payable, the tenders do not add up, stored value does not cover
-                its share, or the key was used for something else.
+            SaleRefused: it is not payable, its price is not the one shown (`price_changed`), the
+                tenders do not add up, what headquarters holds does not cover its share, a limit
+                forbids it (`risk_...`, `second_factor_...`), or the key was used for something
+                else.
             StorageUnavailable: nothing was written; the same wish may be repeated.
         """
-        _require_key(idempotency_key)
+        require_key(idempotency_key)
         async with self._lock(fuelling):
-            earlier = self._books.sale_by_key(idempotency_key)
+            earlier = self._around.books.sale_by_key(idempotency_key)
             if earlier is None:
+                identity = self._identity(idempotency_key, operator)
                 try:
-                    sale = await self._settle(fuelling, tenders, member, idempotency_key, operator)
+                    return await self._settle(fuelling, wish, tenders, identity, second)
                 except SaleRefused:
                     # A press whose caller went away half-way may have come to the books since.
-                    earlier = self._books.sale_by_key(idempotency_key)
+                    earlier = self._around.books.sale_by_key(idempotency_key)
                     if earlier is None:
                         raise
-                else:
-                    return sale
-            return _same_again(earlier, idempotency_key, fuelling, member, tenders)
+            return _same_again(earlier, idempotency_key, fuelling, wish, tenders)
 
     async def settle_prepaid(self, fuelling: FuellingId) -> SettledSale:
         """Settle a prepaid fuelling from its prepayment; an under-run becomes change.
@@ -187,7 +203,7 @@ class PointOfSale:
             StorageUnavailable: nothing was written.
         """
         return await self.settle(
-            fuelling, (), member=None, idempotency_key=f"prepaid:{fuelling}", operator="prepay"
+            fuelling, NO_WISH, (), idempotency_key=f"prepaid:{fuelling}", operator="prepay"
         )
 
     async def settle_by_plate(self, fuelling: FuellingId) -> SettledSale:
@@ -198,48 +214,72 @@ class PointOfSale:
             StorageUnavailable: nothing was written.
         """
         key = f"plate:{fuelling}"
-        earlier = self._books.sale_by_key(key)
+        earlier = self._around.books.sale_by_key(key)
         if earlier is not None:
             return earlier
         completed = self._payable(fuelling)
         member = self._member_of_plate(completed)
-        payable = Money(self._quote(completed, member).payable_fen)
-        settings = self._policies.of(fuelling).plate_pay
-        problem = plate_pay_problem(settings, member, self._account(member), payable)
-        if problem is not None:
-            raise SaleRefused(problem)
-        return await self.settle(
-            fuelling,
-            (TenderOffer("stored_value"),),
-            member=member.ref,
-            idempotency_key=key,
-            operator="plate-pay",
-        )
+        wish = SaleWish(member=member.ref, paying="stored_value")
+        payable = Money(self._prices.quote(completed, wish, member).payable_fen)
+        self.charging.require_plate_pay(self._policies.of(fuelling), member, payable)
+        tenders = (TenderOffer("stored_value"),) if payable else ()
+        try:
+            return await self.settle(
+                fuelling, wish, tenders, idempotency_key=key, operator="plate-pay"
+            )
+        except SaleRefused as refusal:
+            if refusal.problem is INSUFFICIENT:
+                raise SaleRefused(PLATE_PAY_UNCOVERED) from None
+            raise
+
+    async def top_up(
+        self, wish: TopUpWish, *, second: SecondFactor, idempotency_key: str, operator: str
+    ) -> StoredValueToppedUp:
+        """Take money into a member's account; it may be spent here at once.
+
+        Raises:
+            SaleRefused: `top_up_...`, `member_unknown`, `stored_value_no_account`,
+                `second_factor_...`, `member_code_...`, `pin_...`, or the key was used for
+                something else.
+            StorageUnavailable: nothing was written; the same wish may be repeated.
+        """
+        require_key(idempotency_key)
+        async with self._lock(f"top-up {wish.member}"):
+            return await self._top_ups.top_up(
+                wish,
+                self.policy(),
+                top_up_id=self._new_id(),
+                second=second,
+                idempotency_key=idempotency_key,
+                operator=operator,
+            )
 
     async def refund(
         self, sale: SaleId, *, reason: str, idempotency_key: str, operator: str
     ) -> SettledSale:
-        """Pay a sale back, each tender to its source.
+        """Pay a sale back, each tender to its source; its coupons are frozen (row V5).
 
         Raises:
             SaleRefused: the sale is unknown or was refunded, no reason is given, or the key was
                 used for something else.
             StorageUnavailable: nothing was written; the same wish may be repeated.
         """
-        _require_key(idempotency_key)
+        require_key(idempotency_key)
         async with self._lock(sale):
             found = self._sale(sale)
             if _refunded_by(found, idempotency_key):
                 return _same_refund(found, reason)
-            bodies = settlement.refund(
+            bodies = refunding.refund(
                 found,
+                self._around.books.movements(sale),
+                self.policy().points,
                 refund_id=self._new_id(),
                 reason=reason,
                 idempotency_key=idempotency_key,
                 operator=operator,
             )
             try:
-                await self._books.append(bodies)
+                await self._around.books.append(bodies)
             except SaleRefused:
                 if not _refunded_by(self._sale(sale), idempotency_key):
                     raise
@@ -251,136 +291,118 @@ class PointOfSale:
         Raises:
             SaleRefused: `sale_unknown`.
         """
-        found = self._sale(sale)
-        plan, quoted = self._till.station, found.settled.quote
-        names = {grade.grade: grade.name for grade in plan.grades}
-        tier = None if quoted.tier is None else self.policy().tier(quoted.tier)
-        facts = ReceiptFacts(
-            station_zh=plan.name_zh,
-            station_en=plan.name_en,
-            utc_offset_minutes=self._till.utc_offset_minutes,
-            grade_name=names.get(GradeId(found.completed.grade), found.completed.grade),
-            member=self._masked_name(found.settled.member_ref),
-            tier=None if tier is None else tier.label_zh,
-            plate=self._masked_plate(found.settled.plate_ref),
-            ledger_hash=self._ledger_hash(found),
-        )
-        return render(found, facts, reprint=reprint)
+        return self._receipts.render(self._sale(sale), self.policy(), reprint=reprint)
 
     # --- parts ------------------------------------------------------------------------------
 
     async def _settle(
         self,
         fuelling: FuellingId,
+        wish: SaleWish,
         tenders: Sequence[TenderOffer],
-        member: MemberRef | None,
-        idempotency_key: str,
-        operator: str,
+        identity: SaleIdentity,
+        second: SecondFactor | None,
     ) -> SettledSale:
-        completed = self._payable(fuelling)
-        buyer = self._member(completed, member)
-        quoted, account = self._quote(completed, buyer), self._account(buyer)
-        identity = self._identity(idempotency_key, operator)
-        bodies = settlement.settle(completed, quoted, tenders, account, identity)
-        await self._books.append(bodies)
+        completed, policy = self._payable(fuelling), self._policies.of(fuelling)
+        buyer = self._buyer(completed, wish.member)
+        offers = self._prices.resolved(completed, wish, tenders)
+        quoted = self._prices.quote_for(completed, wish, buyer, offers)
+        if wish.shown is not None and wish.shown.fen != quoted.payable_fen:
+            raise SaleRefused(PRICE_CHANGED, f"{Money(quoted.payable_fen)}")
+        claim = Claim(completed, quoted, buyer, policy, identity.operator, second)
+        charge = await self.charging.judge(claim, offers)
+        now_ms = self._around.lender.now_ms()
+        bodies = settlement.settle(
+            completed, quoted, offers, charge.purse, identity, policy.points, now_ms
+        )
+        departed = self._departure(claim, charge, wish, offers, now_ms)
+        await self._around.books.append([*bodies, *charge.records, *departed])
+        if buyer is not None and charge.confirmed is not None:
+            self.confirmation.spend(buyer.ref)
         self._policies.forget(fuelling)
         return self._sale(SaleId(identity.sale_id))
 
-    def _quote(self, completed: FuellingCompleted, member: Member | None) -> QuoteBody:
-        request = QuoteRequest(
-            grade=GradeId(completed.grade),
-            volume=Volume(completed.volume_ml),
-            amount=Money(completed.amount_fen),
-            unit_price=UnitPrice(completed.unit_price_milli),
-            at_ms=completed.ended_ms,
-            utc_offset_minutes=self._till.utc_offset_minutes,
-            member=facts_of(member),
+    def _departure(
+        self,
+        claim: Claim,
+        charge: Charge,
+        wish: SaleWish,
+        offers: Sequence[TenderOffer],
+        now_ms: int,
+    ) -> list[OperatorAction]:
+        """Note an attendant who departs from the order of row V4."""
+        planned = tender_plan.plan(
+            Money(claim.quoted.payable_fen),
+            Money(claim.completed.prepaid_fen),
+            charge.purse,
+            wish,
+            claim.policy.points.redeem,
+            now_ms,
         )
-        return body_of(price(request, self._policies.of(FuellingId(completed.fuelling_id))))
+        departed = tender_plan.departure(
+            planned, offers, fp=claim.completed.fp, operator=claim.operator
+        )
+        return [] if departed is None else [departed]
 
     def _payable(self, fuelling: FuellingId) -> FuellingCompleted:
-        unpaid = self._books.unpaid_fuelling(fuelling)
+        unpaid = self._around.books.unpaid_fuelling(fuelling)
         if unpaid is not None:
             return unpaid.completed
-        settled = self._books.sale_of(fuelling) is not None
+        settled = self._around.books.sale_of(fuelling) is not None
         raise SaleRefused(ALREADY_SETTLED if settled else FUELLING_UNKNOWN, fuelling)
 
-    def _member(self, completed: FuellingCompleted, asked: MemberRef | None) -> Member | None:
+    def _buyer(self, completed: FuellingCompleted, asked: MemberRef | None) -> Member | None:
         if asked is None:
             bound = completed.member_ref
-            return None if bound is None else self._catalogues.member(MemberRef(bound))
+            return None if bound is None else self._around.catalogues.member(MemberRef(bound))
         return self.member(asked)
 
     def _member_of_plate(self, completed: FuellingCompleted) -> Member:
-        plate = completed.plate_ref
-        member = None if plate is None else self._catalogues.member_by_index("plate", plate)
+        plate, catalogues = completed.plate_ref, self._around.catalogues
+        member = None if plate is None else catalogues.member_by_index("plate", plate)
         if member is None:
             raise SaleRefused(PLATE_PAY_NO_MEMBER)
         if completed.member_ref not in (None, member.ref):
             raise SaleRefused(PLATE_PAY_OTHER_MEMBER)
         return member
 
-    def _account(self, member: Member | None) -> Account | None:
-        if member is None or member.account is None:
-            return None
-        return self._books.account(member.account)
-
     def _sale(self, sale: SaleId) -> SettledSale:
-        found = self._books.sale(sale)
+        found = self._around.books.sale(sale)
         if found is None:
             raise SaleRefused(SALE_UNKNOWN, sale)
         return found
-
-    def _ledger_hash(self, sale: SettledSale) -> str:
-        """The hash of the sale's record; empty for one of an earlier epoch, before a restore."""
-        for record in self._books.records_after(sale.seq - 1, 1):
-            if record.kind == SaleSettled.kind and sale.settled.sale_id in record.body:
-                return record.hash
-        return ""
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
     def _new_id(self) -> str:
-        return uuid7(self._clock.wall_ms(), self._entropy.token(10))
+        return uuid7(self._around.clock.wall_ms(), self._around.entropy.token(10))
 
     def _identity(self, idempotency_key: str, operator: str) -> SaleIdentity:
-        local_ms = timedelta(milliseconds=self._clock.wall_ms())
+        local_ms = timedelta(milliseconds=self._around.clock.wall_ms())
         local_ms += timedelta(minutes=self._till.utc_offset_minutes)
         day = (datetime(1970, 1, 1, tzinfo=UTC) + local_ms).strftime("%y%m%d")
-        number = int.from_bytes(self._entropy.token(5), "big")
+        number = int.from_bytes(self._around.entropy.token(5), "big")
         digits = "".join(RECEIPT_ALPHABET[number >> 5 * place & 31] for place in range(8))
         return SaleIdentity(self._new_id(), f"{day}-{digits}", idempotency_key, operator)
-
-    def _masked_name(self, member_ref: str | None) -> str | None:
-        if member_ref is None:
-            return None
-        member = self._catalogues.member(MemberRef(member_ref))
-        return "***" if member is None else member.masked_name
-
-    def _masked_plate(self, plate_ref: str | None) -> str | None:
-        if plate_ref is None:
-            return None
-        return self._till.mask_of(PlateRef(plate_ref)) or f"#{plate_ref[:8]}"
-
-
-def _require_key(idempotency_key: str) -> None:
-    if not 0 < len(idempotency_key) <= MAX_KEY_LENGTH:
-        raise SaleRefused(KEY_INVALID)
 
 
 def _same_again(
     earlier: SettledSale,
     idempotency_key: str,
     fuelling: FuellingId,
-    member: MemberRef | None,
+    wish: SaleWish,
     tenders: Sequence[TenderOffer],
 ) -> SettledSale:
     """Return the sale that a key led to, if this wish is the one that it came with."""
     settled = earlier.settled
     same_wish = (settled.idempotency_key, settled.fuelling_id) == (idempotency_key, fuelling)
-    same_buyer = member in (None, settled.member_ref)
-    if not (same_wish and same_buyer and settlement.paid_as(earlier, tenders)):
+    same_buyer = wish.member in (None, settled.member_ref)
+    same_points = wish.redeem_points == settled.quote.points_redeemed
+    offers = list(tenders)
+    if wish.redeem_points and not any(offer.means == "points" for offer in offers):
+        offers.append(TenderOffer("points"))
+    if not (same_wish and same_buyer and same_points and settlement.paid_as(earlier, offers)):
         raise SaleRefused(KEY_CONFLICT)
     return earlier
 

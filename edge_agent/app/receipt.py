@@ -1,0 +1,53 @@
+"""Receipts of the station's sales, with what only the station can add to the records."""
+
+from __future__ import annotations
+
+from edge_agent.app.till import Surroundings, Till
+from edge_agent.core.receipt import ReceiptFacts, render
+from edge_agent.model.books import SettledSale
+from edge_agent.model.ids import GradeId, MemberRef, PlateRef
+from edge_agent.model.policy import Policy
+from edge_agent.model.records import SaleSettled
+
+
+class Receipts:
+    """Prints sales and refunds."""
+
+    def __init__(self, around: Surroundings, till: Till) -> None:
+        self._around = around
+        self._till = till
+
+    def render(self, sale: SettledSale, policy: Policy, *, reprint: bool) -> str:
+        """Return the receipt, or the refund slip, as plain text."""
+        plan, quoted = self._till.station, sale.settled.quote
+        names = {grade.grade: grade.name for grade in plan.grades}
+        tier = None if quoted.tier is None else policy.tier(quoted.tier)
+        facts = ReceiptFacts(
+            station_zh=plan.name_zh,
+            station_en=plan.name_en,
+            utc_offset_minutes=self._till.utc_offset_minutes,
+            grade_name=names.get(GradeId(sale.completed.grade), sale.completed.grade),
+            member=self._masked_name(sale.settled.member_ref),
+            tier=None if tier is None else tier.label_zh,
+            plate=self._masked_plate(sale.settled.plate_ref),
+            ledger_hash=self._ledger_hash(sale),
+        )
+        return render(sale, facts, reprint=reprint)
+
+    def _ledger_hash(self, sale: SettledSale) -> str:
+        """The hash of the sale's record; empty for one of an earlier epoch, before a restore."""
+        for record in self._around.books.records_after(sale.seq - 1, 1):
+            if record.kind == SaleSettled.kind and sale.settled.sale_id in record.body:
+                return record.hash
+        return ""
+
+    def _masked_name(self, member_ref: str | None) -> str | None:
+        if member_ref is None:
+            return None
+        member = self._around.catalogues.member(MemberRef(member_ref))
+        return "***" if member is None else member.masked_name
+
+    def _masked_plate(self, plate_ref: str | None) -> str | None:
+        if plate_ref is None:
+            return None
+        return self._till.mask_of(PlateRef(plate_ref)) or f"#{plate_ref[:8]}"
