@@ -68,8 +68,8 @@ def restore_books(backup: Path, target: Path, *, clock: Clock, entropy: Entropy)
     """Bring a backup back as the station's books, under a new epoch; return the new head.
 
     The first record of the new epoch names the end of the old one. What the station wrote after
-    the backup was taken is unknown here, so what members spent meanwhile is too: all stored-value
-    grants are laid aside until headquarters sends its members catalogue again.
+    the backup was taken is unknown here, so what members spent meanwhile is too: with the old epoch
+    every lease is over, and headquarters, which has its records, lends anew.
 
     Raises:
         BooksRefused: `target` or a journal of it exists; move it away first, never delete it.
@@ -107,8 +107,8 @@ def _begin_epoch(connection: sqlite3.Connection, clock: Clock, entropy: Entropy)
         previous_hash=previous.hash,
     )
     with transaction(connection):
-        connection.execute("DELETE FROM accounts")
-        connection.execute("UPDATE catalogue_version SET version = 0 WHERE dataset = 'members'")
+        # Leases follow one another from the first one of an epoch on.
+        connection.execute("UPDATE catalogue_version SET version = 0 WHERE dataset = 'leases'")
         standing = open_epoch(connection, epoch, born_ms)
         (record,) = post(connection, epoch, standing.base, born_ms, encode([opened]))
     return LedgerHead(record.epoch, record.seq, record.hash)

@@ -6,22 +6,35 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge_agent.model.books import FuelSums, OpenFuelling, SettledSale, Totals, UnpaidFuelling
-from edge_agent.model.ids import AccountRef, FpId, FuellingId, LogicalNozzle, SaleId
+from edge_agent.model.books import (
+    FuelSums,
+    OpenFuelling,
+    SettledSale,
+    Totals,
+    UnpaidFuelling,
+    Usage,
+    UsageSubject,
+)
+from edge_agent.model.ids import AccountRef, FpId, FuellingId, LogicalNozzle, MemberRef, SaleId
+from edge_agent.model.leases import Holding, Lease
 from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
-from edge_agent.model.membership import Account
 from edge_agent.model.records import (
+    Asset,
+    AssetMoved,
     FuellingAuthorised,
     FuellingCompleted,
     PriceApplied,
     RecordBody,
     SaleRefunded,
     SaleSettled,
+    StoredValueToppedUp,
 )
 from edge_agent.model.units import Money, Volume
+from edge_agent.store import leases, usage
 from edge_agent.store.database import storage_errors
 from edge_agent.store.health import StorageHealth
 from edge_agent.store.ledger import read_after, read_epochs
+from edge_agent.store.movements import read_movements
 from edge_agent.store.posting import Posting
 
 _OPEN = (
@@ -46,9 +59,13 @@ _RECENT = (
     " LEFT JOIN ledger x ON x.position = f.refunded"
     " ORDER BY sale.position DESC LIMIT ?"
 )
+_TOP_UP = (
+    "SELECT r.body FROM idempotency i JOIN ledger r ON r.position = i.position"
+    " WHERE i.key = ? AND r.kind = 'stored_value.topped_up'"
+)
 _SUMS = (
     "SELECT fuellings, volume_ml, amount_fen, sales, payable_fen, member_sales, plate_sales"
-    " FROM fuel_sums"
+    " FROM standing"
 )
 
 
@@ -178,17 +195,86 @@ class LedgerBooks:
             for fp, nozzle, volume_ml, amount_fen in rows
         ]
 
-    def account(self, account: AccountRef) -> Account | None:
-        """Return a stored-value account that HQ granted something here or that was spent from."""
-        granted, spent = self._rows(
-            "SELECT (SELECT granted_fen FROM accounts WHERE ref = ?),"
-            " (SELECT spent_fen FROM account_spent WHERE account_ref = ?)",
-            account,
-            account,
-        )[0]
-        if granted is None and spent is None:
-            return None
-        return Account(account, Money(granted or 0), Money(spent or 0))
+    # --- what headquarters holds ----------------------------------------------------------------
+
+    def holding(self, asset: Asset, holder: str) -> Holding:
+        """Return the open leases of an asset, soonest expiry first; none is an empty holding."""
+        return Holding(asset, holder, tuple(self._leases(leases.HOLDING, asset, holder)))
+
+    def coupons_of(self, member: MemberRef) -> list[Lease]:
+        """Return the leases of a member's coupons that may be used, soonest expiry first.
+
+        Whether a coupon holds yet, or no more, is a question of its own times.
+        """
+        return self._leases(leases.COUPONS, member)
+
+    def open_leases(self) -> list[Lease]:
+        """Return every lease that was neither closed nor frozen, soonest expiry first."""
+        return self._leases(leases.OPEN)
+
+    def due_leases(self, now_ms: int, limit: int) -> list[Lease]:
+        """Return up to `limit` leases that are over and not closed yet, frozen ones apart."""
+        return self._leases(leases.DUE, now_ms, max(limit, 0))
+
+    def movements(self, sale: SaleId) -> list[AssetMoved]:
+        """Return what a sale moved of what headquarters holds, in the order of the books."""
+        rows = self._rows("SELECT position FROM sale WHERE sale_id = ?", sale)
+        if not rows:
+            return []
+        with storage_errors():
+            moved = read_movements(self._reader, rows[0][0])
+            return [body for body in moved if isinstance(body, AssetMoved)]
+
+    def usage(self, subject: UsageSubject, ref: str, since_ms: int) -> Usage:
+        """Return what was paid for a member, account or plate since a wall time, refunds apart.
+
+        For a member or plate the payable amounts count, for an account what was charged to it.
+        """
+        payments, amount_fen, volume_ml = self._rows(usage.SUM, usage.who(subject, ref), since_ms)[
+            0
+        ]
+        return Usage(payments, Money(amount_fen), Volume(volume_ml))
+
+    def visits(self, member: MemberRef, since_ms: int) -> int:
+        """Return how many sales of a member were settled here since a wall time, refunds apart."""
+        return int(self._rows(usage.COUNT, usage.who("member", member), since_ms)[0][0])
+
+    def floor_spent(self, account: AccountRef, since_ms: int) -> Money:
+        """Return what was spent of an account beyond its leases since a wall time."""
+        return Money(self._rows(usage.SUM, usage.who(usage.FLOOR, account), since_ms)[0][1])
+
+    def code_used(self, nonce: str) -> bool:
+        """Whether a member's dynamic code was believed before.
+
+        Codes are forgotten a day after they expired: then they are refused for that.
+        """
+        return bool(self._rows("SELECT 1 FROM member_code WHERE nonce = ?", nonce))
+
+    def top_up_by_key(self, idempotency_key: str) -> StoredValueToppedUp | None:
+        """Return the top-up that was made under this key."""
+        rows = self._rows(_TOP_UP, idempotency_key)
+        return StoredValueToppedUp.model_validate_json(rows[0][0]) if rows else None
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def time_floor_ms(self) -> int:
+        """Return the latest wall time of any record of this epoch; 0 before the first.
+
+        No lease, coupon or code is judged by an earlier one, so that a clock set back revives
+        nothing (row S27). A new epoch, which has no leases yet, begins with the time of its birth.
+        """
+        return self._posting.latest_ms
+
+    def heard_ms(self) -> int | None:
+        """Return the wall time at which headquarters was last heard from, or None for never."""
+        return self._posting.heard_ms
+
+    async def note_heard(self, at_ms: int) -> None:
+        """Keep the wall time at which headquarters was heard from, through restarts to within half
+        a minute. Raises `StorageUnavailable`."""
+        await self._posting.note_heard(at_ms)
+
+    # --- sums and flags -------------------------------------------------------------------------
 
     def sums(self) -> FuelSums:
         """Return the sums; see `store.projections` for which states each counts."""
@@ -214,7 +300,7 @@ class LedgerBooks:
 
     def stop_all_active(self) -> bool:
         """Whether everything was stopped at one touch and not released since."""
-        return bool(self._rows("SELECT stop_all FROM forecourt_standing")[0][0])
+        return bool(self._rows("SELECT stop_all FROM standing")[0][0])
 
     # --- the disk -------------------------------------------------------------------------------
 
@@ -225,6 +311,9 @@ class LedgerBooks:
     def _sale(self, where: str, key: str) -> SettledSale | None:
         rows = self._rows(_SALES + where, key)
         return _sale(rows[0]) if rows else None
+
+    def _leases(self, query: str, *values: str | int) -> list[Lease]:
+        return [leases.read_lease(row) for row in self._rows(query, *values)]
 
     def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
         with storage_errors():

@@ -1,6 +1,5 @@
-"""What headquarters published and this station took in: members, accounts, prices, policies.
+"""What headquarters published and this station took in: members, leases, prices, policies.
 
-Members are found by blind index; no table has a column for a name, a phone or a plate in clear.
 Each catalogue comes into force in one transaction with the ledger record that says so.
 """
 
@@ -10,42 +9,58 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from edge_agent.model.canonical import canonical_json
-from edge_agent.model.catalogues import MemberEntry
-from edge_agent.model.ids import AccountRef, GradeId, MemberRef, PriceSetId
+from edge_agent.model.catalogues import LeaseEntry, MemberEntry
+from edge_agent.model.errors import SaleRefused
+from edge_agent.model.ids import GradeId, MemberRef, PriceSetId
+from edge_agent.model.leases import LeaseState
 from edge_agent.model.membership import Member
 from edge_agent.model.prices import PriceSet
-from edge_agent.model.records import CatalogueAccepted
+from edge_agent.model.records import (
+    CatalogueAccepted,
+    LeaseClosed,
+    LeasesTaken,
+    LeaseTerms,
+    RecordBody,
+)
 from edge_agent.model.units import UnitPrice
 from edge_agent.model.wire import refuse
+from edge_agent.ports import Sealer
 from edge_agent.store.database import storage_errors
+from edge_agent.store.leases import standing
+from edge_agent.store.members import (
+    BY_INDEX,
+    BY_REF,
+    forget_members,
+    put_members,
+    read_member,
+)
 from edge_agent.store.posting import Change, Posting
 
-_MEMBER = "SELECT ref, tier, masked_name, account, plate_pay FROM members WHERE ref = ?"
-_INDEXED = (
-    "SELECT ref, tier, masked_name, account, plate_pay FROM members"
-    " WHERE ref = (SELECT ref FROM member_index WHERE kind = ? AND idx = ?)"
-)
+PARTS_IN_A_RECORD: Final = 64
+"""So many leases and buckets are enough for one `leases.taken`: with the longest names, and a last
+lease of 256 buckets, it weighs less than a record may."""
 
 
 class StationCatalogues:
     """`ports.Catalogues` and `ports.CatalogueAcceptor` on the station's database."""
 
-    def __init__(self, posting: Posting, reader: sqlite3.Connection) -> None:
+    def __init__(self, posting: Posting, reader: sqlite3.Connection, sealer: Sealer) -> None:
         self._posting = posting
         self._reader = reader
+        self._sealer = sealer
 
     # --- asked at the till and the pump ---------------------------------------------------------
 
     def member(self, ref: MemberRef) -> Member | None:
         """Return a member by reference."""
-        return self._member(_MEMBER, ref)
+        return self._member(BY_REF, ref)
 
     def member_by_index(self, kind: str, index: str) -> Member | None:
         """Look a member up by the blind index of a `kind` of identifier: card, phone or plate."""
-        return self._member(_INDEXED, kind, index)
+        return self._member(BY_INDEX, kind, index)
 
     def price_set(self, at_ms: int) -> PriceSet | None:
         """Return the price set in force at a wall time: the latest begun, of these the newest."""
@@ -89,19 +104,18 @@ class StationCatalogues:
     ) -> None:
         """Take in members: all of them anew (`replaced`), or those that changed.
 
-        Accounts stay when their member goes, and what HQ granted on them only grows, so that
-        neither a late nor a repeated catalogue lets the same money be spent twice.
+        What is personal of them is sealed before it reaches the disk (row S11).
 
         Raises:
             MessageRefused: `replayed`.
             StorageUnavailable: nothing was changed.
         """
 
-        def change(connection: sqlite3.Connection) -> None:
+        def change(connection: sqlite3.Connection) -> Sequence[RecordBody]:
             if replaced:
-                connection.execute("DELETE FROM member_index")
-                connection.execute("DELETE FROM members")
-            _put_members(connection, members)
+                forget_members(connection)
+            put_members(connection, members, self._sealer)
+            return ()
 
         await self._accept("members", version, counter, sha256, change)
 
@@ -118,9 +132,10 @@ class StationCatalogues:
             StorageUnavailable: nothing was changed.
         """
 
-        def change(connection: sqlite3.Connection) -> None:
+        def change(connection: sqlite3.Connection) -> Sequence[RecordBody]:
             for price_set in price_sets:
                 _put_price_set(connection, price_set)
+            return ()
 
         await self._accept("prices", version, counter, sha256, change)
 
@@ -138,7 +153,7 @@ class StationCatalogues:
         """
         content = hashlib.sha256(policy_json.encode()).hexdigest()
 
-        def change(connection: sqlite3.Connection) -> None:
+        def change(connection: sqlite3.Connection) -> Sequence[RecordBody]:
             known = connection.execute(
                 "SELECT sha256 FROM policy WHERE version = ?", (version,)
             ).fetchone()
@@ -149,24 +164,56 @@ class StationCatalogues:
                 )
             elif known[0] != content:
                 raise refuse("version_rewritten", f"policy {version}")
+            return ()
 
         await self._accept("policy", version, counter, sha256, change)
+
+    async def accept_leases(
+        self,
+        version: int,
+        counter: int,
+        granted: Sequence[LeaseEntry],
+        recalled: Sequence[str],
+        *,
+        sha256: str,
+    ) -> None:
+        """Take in leases, each once, and close those that are recalled, with their records.
+
+        A lease that was here before, whatever became of it, is passed over; one that is recalled
+        before it came is closed unseen, and passed over when it comes.
+
+        Raises:
+            MessageRefused: `replayed`, or `bad_content` when a lease contradicts itself.
+            StorageUnavailable: nothing was changed.
+        """
+
+        def change(connection: sqlite3.Connection) -> Sequence[RecordBody]:
+            return [
+                *_taken(connection, granted, frozenset(recalled)),
+                *_recalled(connection, recalled),
+            ]
+
+        try:
+            await self._accept("leases", version, counter, sha256, change)
+        except SaleRefused as error:
+            raise refuse("bad_content", str(error)) from error
 
     async def _accept(
         self, dataset: str, version: int, counter: int, sha256: str, change: Change
     ) -> None:
-        def accepted(connection: sqlite3.Connection) -> None:
+        def accepted(connection: sqlite3.Connection) -> Sequence[RecordBody]:
             last = connection.execute(
                 "SELECT counter FROM catalogue_version WHERE dataset = ?", (dataset,)
             ).fetchone()
             if last is not None and counter <= last[0]:
                 raise refuse("replayed", f"{dataset} counter {counter}, last {last[0]}")
-            change(connection)
+            bodies = change(connection)
             connection.execute(
                 "INSERT OR REPLACE INTO catalogue_version (dataset, version, counter, sha256)"
                 " VALUES (?, ?, ?, ?)",
                 (dataset, version, counter, sha256),
             )
+            return bodies
 
         body = CatalogueAccepted(dataset=dataset, version=version, sha256=sha256)
         await self._posting.commit([body], accepted)
@@ -175,42 +222,42 @@ class StationCatalogues:
         rows = self._rows(query, *keys)
         if not rows:
             return None
-        ref, tier, masked_name, account, plate_pay = rows[0]
-        return Member(
-            MemberRef(ref),
-            tier,
-            masked_name,
-            None if account is None else AccountRef(account),
-            bool(plate_pay),
-        )
+        return read_member((rows[0][0], rows[0][1]), self._sealer)
 
     def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
         with storage_errors():
             return self._reader.execute(query, values).fetchall()
 
 
-def _put_members(connection: sqlite3.Connection, members: Sequence[MemberEntry]) -> None:
-    connection.executemany("DELETE FROM member_index WHERE ref = ?", ((m.ref,) for m in members))
-    connection.executemany(
-        "INSERT OR REPLACE INTO members (ref, tier, masked_name, account, plate_pay)"
-        " VALUES (?, ?, ?, ?, ?)",
-        ((m.ref, m.tier, m.masked_name, m.account, int(m.plate_pay)) for m in members),
-    )
-    # A card or plate that went to another member goes with the later word of HQ.
-    connection.executemany(
-        "INSERT OR REPLACE INTO member_index (kind, idx, ref) VALUES (?, ?, ?)",
-        (
-            (kind, index, member.ref)
-            for member in members
-            for kind, indexes in member.indexes.items()
-            for index in indexes
-        ),
-    )
-    connection.executemany(
-        "INSERT INTO accounts (ref, granted_fen) VALUES (?, ?) ON CONFLICT (ref) DO UPDATE"
-        " SET granted_fen = excluded.granted_fen WHERE excluded.granted_fen > granted_fen",
-        ((m.account, m.granted_fen) for m in members if m.account is not None),
-    )
+def _taken(
+    connection: sqlite3.Connection, granted: Sequence[LeaseEntry], recalled: frozenset[str]
+) -> list[LeasesTaken]:
+    """Return the records of the leases that were never here, none too long to travel."""
+    fresh = {
+        entry.lease_id: LeaseTerms.model_validate(entry.model_dump())
+        for entry in granted
+        if entry.lease_id not in recalled and standing(connection, entry.lease_id) is None
+    }
+    bodies: list[LeasesTaken] = []
+    batch: list[LeaseTerms] = []
+    parts = 0
+    for terms in fresh.values():
+        batch.append(terms)
+        parts += 1 + len(terms.buckets)
+        if parts >= PARTS_IN_A_RECORD:
+            bodies.append(LeasesTaken(leases=batch))
+            batch, parts = [], 0
+    return [*bodies, LeasesTaken(leases=batch)] if batch else bodies
+
+
+def _recalled(connection: sqlite3.Connection, recalled: Sequence[str]) -> list[LeaseClosed]:
+    bodies: list[LeaseClosed] = []
+    for lease_id in dict.fromkeys(recalled):
+        found = standing(connection, lease_id)
+        if found is None or found.state == LeaseState.OPEN:
+            spent = 0 if found is None else found.spent
+            bodies.append(LeaseClosed(lease_id=lease_id, spent=spent, reason="recalled"))
+    return bodies
 
 
 def _put_price_set(connection: sqlite3.Connection, price_set: PriceSet) -> None:

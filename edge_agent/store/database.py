@@ -23,7 +23,7 @@ from edge_agent.model.errors import (
 )
 from edge_agent.ports import Clock, Entropy
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Number of migrations in `store.schema`, kept here so that a start need not load them."""
 BUSY_TIMEOUT_MS: Final = 5_000
 CACHE_KIB: Final = 8 * 1024

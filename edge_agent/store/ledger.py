@@ -12,8 +12,10 @@ from edge_agent.model.canonical import canonical_json_of_record
 from edge_agent.model.errors import invariant
 from edge_agent.model.ledger import GENESIS_HASH, EpochStanding, LedgerHead, LedgerRecord
 from edge_agent.model.records import BODIES, RecordBody
-from edge_agent.store.projections import project
-from edge_agent.store.rules import judge, judge_balance, refuse
+from edge_agent.store.movements import moved_by
+from edge_agent.store.projections import pass_time, project
+from edge_agent.store.refusals import refuse
+from edge_agent.store.rules import Moment, judge
 
 MAX_BODY_BYTES: Final = 128 * 1024
 """A record must fit into one message to headquarters, with room for the message's own parts."""
@@ -57,16 +59,18 @@ def post(
     Raises:
         SaleRefused: a rule forbids one of them; the caller's transaction must not commit.
     """
-    judge_balance([entry.body for entry in entries])
+    moved = moved_by([entry.body for entry in entries])
     head = read_head(connection, epoch)
+    now_ms = max(at_ms, read_latest_ms(connection))
+    pass_time(connection, at_ms)
     records = []
-    for entry in entries:
-        judge(connection, entry.body)
+    for entry, own in zip(entries, moved, strict=True):
+        judge(connection, entry.body, Moment(now_ms, own))
         record = seal(epoch, head.seq + 1, entry.body.kind, at_ms, entry.text, head.hash)
         position = base + record.seq
         try:
             connection.execute(_INSERT, (position, *_values(record)))
-            project(connection, position, entry.body)
+            project(connection, position, at_ms, entry.body)
         except OverflowError:
             # SQLite counts to 2^63; no dispenser and no till does.
             raise refuse("figure_out_of_range", entry.body.kind) from None
@@ -81,6 +85,11 @@ def read_head(connection: sqlite3.Connection, epoch: int) -> LedgerHead:
     if found is None or found[0] != epoch:
         return genesis(epoch)
     return LedgerHead(*found)
+
+
+def read_latest_ms(connection: sqlite3.Connection) -> int:
+    """Return the latest wall time of any record of the last epoch; 0 before the first."""
+    return int(connection.execute("SELECT latest_ms FROM standing").fetchone()[0])
 
 
 def read_after(

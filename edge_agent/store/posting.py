@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from edge_agent.model.errors import CorruptionError, StorageUnavailable
 from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
@@ -15,8 +16,24 @@ from edge_agent.store.health import StorageHealth
 from edge_agent.store.ledger import Entry, encode, move_acked, post, read_hash
 from edge_agent.store.writer import Writer
 
-Change: TypeAlias = Callable[[sqlite3.Connection], None]
-"""What else happens in a transaction, before its records are posted."""
+Change: TypeAlias = Callable[[sqlite3.Connection], Sequence[RecordBody]]
+"""What else happens in a transaction, before its records are posted. Returns the records that
+follow from it, which are posted last."""
+
+HEARD_EVERY_MS: Final = 30_000
+"""How often it is written down that headquarters was heard from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How the books stand on disk when they are opened."""
+
+    standing: EpochStanding
+    head: LedgerHead
+    latest_ms: int
+    """Latest wall time of any record of the epoch."""
+    heard_ms: int | None
+    """When headquarters was last heard from."""
 
 
 class Posting:
@@ -27,16 +44,17 @@ class Posting:
         writer: Writer,
         clock: Clock,
         health: StorageHealth,
-        standing: EpochStanding,
-        head: LedgerHead,
+        opening: Opening,
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._health = health
-        self._epoch = standing.epoch
-        self._base = standing.base
-        self._acked_seq = standing.acked_seq
-        self._head = head
+        self._epoch = opening.standing.epoch
+        self._base = opening.standing.base
+        self._acked_seq = opening.standing.acked_seq
+        self._head = opening.head
+        self._latest_ms = opening.latest_ms
+        self._heard_ms = self._heard_on_disk_ms = opening.heard_ms
         self._listeners: list[Callable[[LedgerHead], None]] = []
 
     @property
@@ -48,6 +66,16 @@ class Posting:
     def standing(self) -> EpochStanding:
         """The present epoch."""
         return EpochStanding(self._epoch, self._base, self._head.seq, self._acked_seq)
+
+    @property
+    def latest_ms(self) -> int:
+        """The latest wall time of any record of the present epoch; 0 before the first."""
+        return self._latest_ms
+
+    @property
+    def heard_ms(self) -> int | None:
+        """The wall time at which headquarters was last heard from; None for never."""
+        return self._heard_ms
 
     def subscribe(self, listener: Callable[[LedgerHead], None]) -> None:
         """Call `listener` on the event loop after every commit that lengthened the ledger."""
@@ -86,6 +114,20 @@ class Posting:
 
         await self._writer.submit(job)
 
+    async def note_heard(self, at_ms: int) -> None:
+        """Keep when headquarters was last heard from; on disk to within half a minute."""
+        self._heard_ms = at_ms
+        last = self._heard_on_disk_ms
+        if last is not None and 0 <= at_ms - last < HEARD_EVERY_MS:
+            return
+
+        def job(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.execute("UPDATE headquarters SET heard_ms = ?", (at_ms,))
+            self._heard_on_disk_ms = at_ms
+
+        await self._writer.submit(job)
+
     def hash_at(self, reader: sqlite3.Connection, seq: int) -> str | None:
         """Return the hash of a record of the present epoch, as `Books.hash_at`."""
         head = self._head
@@ -117,9 +159,10 @@ class Posting:
     ) -> tuple[LedgerRecord, ...]:
         with transaction(connection):
             if change is not None:
-                change(connection)
+                entries = [*entries, *encode(change(connection))]
             records = post(connection, self._epoch, self._base, at_ms, entries)
         if records:
             last = records[-1]
             self._head = LedgerHead(last.epoch, last.seq, last.hash)
+            self._latest_ms = max(self._latest_ms, at_ms)
         return records

@@ -13,7 +13,13 @@ from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.records import BODIES, RecordBody
 from edge_agent.store.database import DatabaseLock, connect_writer, prepare, transaction
 from edge_agent.store.ledger import read_all
-from edge_agent.store.projections import PROJECTED_KINDS, PROJECTION_VERSION, project, reset
+from edge_agent.store.projections import (
+    PROJECTED_KINDS,
+    PROJECTION_VERSION,
+    pass_time,
+    project,
+    reset,
+)
 
 
 def read_body(record: LedgerRecord) -> RecordBody:
@@ -31,14 +37,16 @@ def read_body(record: LedgerRecord) -> RecordBody:
 def replay(connection: sqlite3.Connection, records: Iterable[tuple[int, LedgerRecord]]) -> int:
     """Fill empty projections from records with their positions; return how many were read.
 
-    Kinds that a later version may have written and this one does not know change nothing.
+    Kinds that a later version may have written and this one does not know change nothing but the
+    time that has passed.
     """
     reset(connection)
     count = 0
     for position, record in records:
         count += 1
+        pass_time(connection, record.at_ms)
         if record.kind in PROJECTED_KINDS:
-            project(connection, position, read_body(record))
+            project(connection, position, record.at_ms, read_body(record))
     return count
 
 

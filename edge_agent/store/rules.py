@@ -9,115 +9,44 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
-from edge_agent.model.errors import Problem, SaleRefused
+from edge_agent.core.leases import top_up_terms
+from edge_agent.model.errors import SaleRefused
+from edge_agent.model.member_code import CLOCK_ALLOWANCE_MS
 from edge_agent.model.records import (
     BODIES,
+    AssetMoved,
     FuellingAuthorised,
     FuellingCancelled,
     FuellingCompleted,
+    LeaseClosed,
+    LeasesTaken,
+    MemberCodeUsed,
+    PointsEarned,
     RecordBody,
     SaleRefunded,
     SaleSettled,
-    StoredValueMoved,
+    StoredValueToppedUp,
     Tender,
 )
-
-PROBLEMS: Final = {
-    problem.code: problem
-    for problem in (
-        Problem(
-            "fuelling_already_known",
-            "该加油流水号已存在",
-            "a fuelling of this identity is in the books already",
-        ),
-        Problem(
-            "fuelling_unknown",
-            "账本中没有这笔加油",
-            "the books know no such fuelling",
-        ),
-        Problem(
-            "fuelling_already_completed",
-            "这笔加油已经结束",
-            "this fuelling has completed already",
-        ),
-        Problem(
-            "fuelling_cancelled",
-            "这笔授权已经取消",
-            "this authorisation was cancelled",
-        ),
-        Problem(
-            "fuelling_other_point",
-            "这笔加油属于另一个加油点",
-            "this fuelling belongs to another fuelling point",
-        ),
-        Problem(
-            "fuelling_not_completed",
-            "加油尚未结束，不能结账",
-            "the fuelling has not completed: it cannot be paid yet",
-        ),
-        Problem(
-            "fuelling_not_payable",
-            "没有出油，无需付款",
-            "no fuel was delivered: there is nothing to pay",
-        ),
-        Problem(
-            "sale_already_settled",
-            "这笔加油已经付款，请勿重复收款",
-            "this fuelling has been paid already: do not take money again",
-        ),
-        Problem(
-            "sale_unknown",
-            "账本中没有这笔销售",
-            "the books know no such sale",
-        ),
-        Problem(
-            "sale_id_taken",
-            "该销售号已被使用，请重试",
-            "another sale has this id: try again",
-        ),
-        Problem(
-            "sale_already_refunded",
-            "这笔销售已经退款",
-            "this sale has been refunded already",
-        ),
-        Problem(
-            "refund_exceeds_sale",
-            "退回的储值超过了原来支付的金额",
-            "more stored value would go back than the sale took",
-        ),
-        Problem(
-            "idempotency_conflict",
-            "同一操作号对应了不同内容，请重新操作",
-            "the same request key came with other content: start again",
-        ),
-        Problem(
-            "stored_value_insufficient",
-            "储值余额不足，请换其他支付方式",
-            "not enough stored value: take another means of payment",
-        ),
-        Problem(
-            "stored_value_unbalanced",
-            "储值变动与收款不一致",
-            "the stored-value movements do not match the tenders",
-        ),
-        Problem(
-            "figure_out_of_range",
-            "数值超出范围",
-            "a figure is out of range",
-        ),
-    )
-}
-"""Every reason for which the books refuse a record, by its stable code."""
+from edge_agent.store import lease_rules
+from edge_agent.store.movements import Moved, judge_refund, judge_sale
+from edge_agent.store.refusals import refuse
 
 
-def refuse(code: str, detail: str = "") -> SaleRefused:
-    """Return the error for one of the codes of `PROBLEMS`."""
-    return SaleRefused(PROBLEMS[code], detail)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a record is judged by beside the projections."""
+
+    now_ms: int
+    """Its wall time, or the latest of any record before it (row S27)."""
+    moved: Sequence[Moved] = ()
+    """What is moved for it in the same append, when it is a sale or a refund."""
 
 
-def judge(connection: sqlite3.Connection, body: RecordBody) -> None:
+def judge(connection: sqlite3.Connection, body: RecordBody, moment: Moment) -> None:
     """Check one record against the projections as they stand, before it is written.
 
     Raises:
@@ -125,56 +54,22 @@ def judge(connection: sqlite3.Connection, body: RecordBody) -> None:
     """
     rule = _RULES.get(type(body))
     if rule is not None:
-        rule(connection, body)
+        rule(connection, body, moment)
 
 
-def judge_balance(bodies: Sequence[RecordBody]) -> None:
-    """Check that the stored value moved in one append is what its sales and refunds took or gave.
-
-    Raises:
-        SaleRefused: `stored_value_unbalanced`.
-    """
-    due: dict[tuple[str, str, str], int] = {}
-
-    def add(reason: str, sale_id: str, account: str, amount_fen: int) -> None:
-        place = reason, sale_id, account
-        due[place] = due.get(place, 0) + amount_fen
-
-    for body in bodies:
-        if isinstance(body, SaleSettled):
-            for account, amount_fen in _stored_value(body.tenders).items():
-                add("sale", body.sale_id, account, -amount_fen)
-        elif isinstance(body, SaleRefunded):
-            for account, amount_fen in _stored_value(body.tenders).items():
-                add("refund", body.sale_id, account, amount_fen)
-        elif isinstance(body, StoredValueMoved):
-            add(body.reason, body.sale_id, body.account_ref, -body.delta_fen)
-    if any(due.values()):
-        raise refuse("stored_value_unbalanced")
-
-
-def _stored_value(tenders: Sequence[Tender]) -> dict[str, int]:
-    amounts: dict[str, int] = {}
-    for tender in tenders:
-        if tender.means == "stored_value":
-            account = tender.account_ref or ""
-            amounts[account] = amounts.get(account, 0) + tender.amount_fen
-    return amounts
-
-
-def _authorised(connection: sqlite3.Connection, body: FuellingAuthorised) -> None:
+def _authorised(connection: sqlite3.Connection, body: FuellingAuthorised, _moment: Moment) -> None:
     if _fuelling(connection, body.fuelling_id) is not None:
         raise refuse("fuelling_already_known", body.fuelling_id)
 
 
-def _cancelled(connection: sqlite3.Connection, body: FuellingCancelled) -> None:
+def _cancelled(connection: sqlite3.Connection, body: FuellingCancelled, _moment: Moment) -> None:
     found = _fuelling(connection, body.fuelling_id)
     if found is None:
         raise refuse("fuelling_unknown", body.fuelling_id)
     _still_open(found, body.fp, body.fuelling_id)
 
 
-def _completed(connection: sqlite3.Connection, body: FuellingCompleted) -> None:
+def _completed(connection: sqlite3.Connection, body: FuellingCompleted, _moment: Moment) -> None:
     if body.volume_ml < 0 or body.amount_fen < 0:
         raise refuse("figure_out_of_range", body.fuelling_id)
     found = _fuelling(connection, body.fuelling_id)
@@ -192,7 +87,7 @@ def _still_open(found: tuple[int, str], fp: int, fuelling_id: str) -> None:
         raise refuse("fuelling_other_point", fuelling_id)
 
 
-def _settled(connection: sqlite3.Connection, body: SaleSettled) -> None:
+def _settled(connection: sqlite3.Connection, body: SaleSettled, moment: Moment) -> None:
     used, state, taken = connection.execute(
         "SELECT (SELECT position FROM idempotency WHERE key = ?),"
         " (SELECT state FROM fuelling WHERE fuelling_id = ?),"
@@ -207,6 +102,7 @@ def _settled(connection: sqlite3.Connection, body: SaleSettled) -> None:
         raise refuse(_NOT_PAYABLE[state], body.fuelling_id)
     if taken:
         raise refuse("sale_id_taken", body.sale_id)
+    judge_sale(body, moment.moved)
 
 
 _NOT_PAYABLE: Final = {
@@ -218,56 +114,93 @@ _NOT_PAYABLE: Final = {
 }
 
 
-def _refunded(connection: sqlite3.Connection, body: SaleRefunded) -> None:
-    used, state, sold = connection.execute(
+def _refunded(connection: sqlite3.Connection, body: SaleRefunded, moment: Moment) -> None:
+    used, state, position = connection.execute(
         "SELECT (SELECT position FROM idempotency WHERE key = ?),"
         " (SELECT state FROM fuelling WHERE fuelling_id = ?),"
-        " (SELECT body FROM ledger WHERE position ="
-        "   (SELECT position FROM sale WHERE sale_id = ?))",
+        " (SELECT position FROM sale WHERE sale_id = ?)",
         (body.idempotency_key, body.fuelling_id, body.sale_id),
     ).fetchone()
     if used is not None:
         raise _key_used(connection, used, body, "sale_already_refunded")
-    sale = None if sold is None else SaleSettled.model_validate_json(sold)
+    sale = None if position is None else _sale_at(connection, position)
     if sale is None or sale.fuelling_id != body.fuelling_id:
         raise refuse("sale_unknown", body.sale_id)
     if state != "settled":
         raise refuse("sale_already_refunded", body.sale_id)
-    taken = _stored_value(sale.tenders)
-    for account, amount_fen in _stored_value(body.tenders).items():
-        if amount_fen > taken.get(account, 0):
-            raise refuse("refund_exceeds_sale", body.sale_id)
+    judge_refund(connection, position, sale, body, moment.moved)
 
 
-def _stored_value_moved(connection: sqlite3.Connection, body: StoredValueMoved) -> None:
-    if body.delta_fen * (-1 if body.reason == "sale" else 1) < 0:
-        raise refuse("figure_out_of_range", f"a {body.reason} of {body.delta_fen}")
-    spent_fen, granted_fen = connection.execute(
-        "SELECT coalesce((SELECT spent_fen FROM account_spent WHERE account_ref = ?1), 0),"
-        " coalesce((SELECT granted_fen FROM accounts WHERE ref = ?1), 0)",
-        (body.account_ref,),
+def _sale_at(connection: sqlite3.Connection, position: int) -> SaleSettled:
+    (text,) = connection.execute(
+        "SELECT body FROM ledger WHERE position = ?", (position,)
     ).fetchone()
-    if spent_fen < body.delta_fen:
-        raise refuse("figure_out_of_range", "more given back than was ever taken")
-    if body.delta_fen < 0 and spent_fen - body.delta_fen > granted_fen:
-        raise refuse("stored_value_insufficient", body.account_ref)
+    return SaleSettled.model_validate_json(text)
+
+
+def _taken(connection: sqlite3.Connection, body: LeasesTaken, _moment: Moment) -> None:
+    lease_rules.judge_taken(connection, body.leases)
+
+
+def _closed(connection: sqlite3.Connection, body: LeaseClosed, _moment: Moment) -> None:
+    lease_rules.judge_closed(connection, body)
+
+
+def _asset_moved(connection: sqlite3.Connection, body: AssetMoved, moment: Moment) -> None:
+    lease_rules.judge_moved(connection, body, moment.now_ms)
+
+
+def _earned(_connection: sqlite3.Connection, body: PointsEarned, _moment: Moment) -> None:
+    if not body.points or (body.points < 0) != (body.reason == "refund"):
+        raise refuse("figure_out_of_range", f"a {body.reason} of {body.points} points")
+
+
+def _topped_up(connection: sqlite3.Connection, body: StoredValueToppedUp, _moment: Moment) -> None:
+    used = connection.execute(
+        "SELECT position FROM idempotency WHERE key = ?", (body.idempotency_key,)
+    ).fetchone()
+    if used is not None:
+        raise _key_used(connection, used[0], body, "top_up_already_made")
+    if body.amount_fen < 1:
+        raise refuse("figure_out_of_range", f"a top-up of {body.amount_fen}")
+    lease_rules.judge_taken(connection, [top_up_terms(body)])
+
+
+def _code_used(connection: sqlite3.Connection, body: MemberCodeUsed, moment: Moment) -> None:
+    known = connection.execute(
+        "SELECT 1 FROM member_code WHERE nonce = ?", (body.nonce,)
+    ).fetchone()
+    if known is not None:
+        raise refuse("member_code_used")
+    if body.expires_ms + CLOCK_ALLOWANCE_MS <= moment.now_ms:
+        raise refuse("member_code_expired")
+
+
+_Keyed: TypeAlias = SaleSettled | SaleRefunded | StoredValueToppedUp
 
 
 def _key_used(
-    connection: sqlite3.Connection, position: int, body: SaleSettled | SaleRefunded, same: str
+    connection: sqlite3.Connection, position: int, body: _Keyed, same: str
 ) -> SaleRefused:
     """Return `same` when the key stands for this very request, a conflict when for another."""
     kind, text = connection.execute(
         "SELECT kind, body FROM ledger WHERE position = ?", (position,)
     ).fetchone()
     earlier = BODIES[kind].model_validate_json(text)
-    asked = (body.fuelling_id, body.tenders)
-    if kind == body.kind and asked == (
-        getattr(earlier, "fuelling_id", None),
-        getattr(earlier, "tenders", None),
-    ):
-        return refuse(same, body.sale_id)
+    if kind == body.kind and isinstance(earlier, _Keyed) and _wish(earlier) == _wish(body):
+        return refuse(same, body.idempotency_key)
     return refuse("idempotency_conflict", body.idempotency_key)
+
+
+def _wish(body: _Keyed) -> tuple[object, ...]:
+    """Return what was asked for under a key, apart from the names that a retry makes anew."""
+    if isinstance(body, StoredValueToppedUp):
+        return body.account_ref, body.amount_fen, body.means
+    return body.fuelling_id, *map(_means, body.tenders)
+
+
+def _means(tender: Tender) -> tuple[object, ...]:
+    return tender.means, tender.amount_fen, tender.account_ref, tender.points
 
 
 def _fuelling(connection: sqlite3.Connection, fuelling_id: str) -> tuple[int, str] | None:
@@ -278,11 +211,16 @@ def _fuelling(connection: sqlite3.Connection, fuelling_id: str) -> tuple[int, st
 
 
 # Each rule takes its own kind of body, which no type of a table of rules can say.
-_RULES: Final[dict[type[RecordBody], Callable[[sqlite3.Connection, Any], None]]] = {
+_RULES: Final[dict[type[RecordBody], Callable[[sqlite3.Connection, Any, Moment], None]]] = {
     FuellingAuthorised: _authorised,
     FuellingCancelled: _cancelled,
     FuellingCompleted: _completed,
     SaleSettled: _settled,
     SaleRefunded: _refunded,
-    StoredValueMoved: _stored_value_moved,
+    LeasesTaken: _taken,
+    LeaseClosed: _closed,
+    AssetMoved: _asset_moved,
+    PointsEarned: _earned,
+    StoredValueToppedUp: _topped_up,
+    MemberCodeUsed: _code_used,
 }

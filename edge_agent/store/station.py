@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from edge_agent.model.ledger import EpochStanding
-from edge_agent.ports import Clock, Entropy
+from edge_agent.ports import Clock, Entropy, Sealer
 from edge_agent.store.books import LedgerBooks
 from edge_agent.store.catalogues import StationCatalogues
 from edge_agent.store.database import (
@@ -22,8 +22,9 @@ from edge_agent.store.database import (
     transaction,
 )
 from edge_agent.store.health import BALLAST_BYTES, Ballast, StorageHealth
-from edge_agent.store.ledger import open_epoch, read_epochs, read_head
-from edge_agent.store.posting import Posting
+from edge_agent.store.ledger import open_epoch, read_epochs, read_head, read_latest_ms
+from edge_agent.store.members import lay_aside_unreadable
+from edge_agent.store.posting import Opening, Posting
 from edge_agent.store.rebuild import ensure_projected
 from edge_agent.store.writer import InlineWriter, WriterThread
 
@@ -50,6 +51,7 @@ class StationStore:
         *,
         clock: Clock,
         entropy: Entropy,
+        sealer: Sealer,
         inline: bool = False,
         durable: bool = True,
         ballast_bytes: int = BALLAST_BYTES,
@@ -63,6 +65,8 @@ class StationStore:
             path: the database file; its folder must exist.
             clock: for the times of records and of probes.
             entropy: for the epoch at a birth.
+            sealer: for what is personal of members. Members that another key sealed are laid
+                aside until headquarters sends them again.
             inline: write on the event loop's own thread, for virtual time.
             durable: False leaves out every fsync, for the simulator only.
             ballast_bytes: room kept aside for the day when the disk is full; 0 for none.
@@ -80,18 +84,17 @@ class StationStore:
             with storage_errors():
                 prepare(connection)
                 ensure_projected(connection)
-            standing = _standing(connection, clock, entropy)
+            lay_aside_unreadable(connection, sealer)
+            opening = _opening(connection, _standing(connection, clock, entropy))
             reader = connect_reader(path)
             held.callback(reader.close)
             ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
             health = StorageHealth(writer, clock, ballast)
             health.start()
-            with storage_errors():
-                head = read_head(connection, standing.epoch)
-            posting = Posting(writer, clock, health, standing, head)
+            posting = Posting(writer, clock, health, opening)
             return cls(
                 LedgerBooks(posting, reader, health),
-                StationCatalogues(posting, reader),
+                StationCatalogues(posting, reader, sealer),
                 writer,
                 held.pop_all(),
             )
@@ -127,3 +130,14 @@ def _standing(connection: sqlite3.Connection, clock: Clock, entropy: Entropy) ->
             return epochs[-1]
         with transaction(connection):
             return open_epoch(connection, new_epoch(clock, entropy), clock.wall_ms())
+
+
+def _opening(connection: sqlite3.Connection, standing: EpochStanding) -> Opening:
+    with storage_errors():
+        (heard_ms,) = connection.execute("SELECT heard_ms FROM headquarters").fetchone()
+        return Opening(
+            standing,
+            read_head(connection, standing.epoch),
+            read_latest_ms(connection),
+            heard_ms,
+        )

@@ -22,6 +22,7 @@ from edge_agent.store.projections import (
     PROJECTED_KINDS,
     PROJECTION_VERSION,
     TABLES,
+    pass_time,
     project,
     reset,
 )
@@ -75,7 +76,8 @@ class _Verification:
         self._records = 0
         self._epochs: list[EpochStanding] = []
         self._head: LedgerHead | None = None
-        self._projected = False
+        self._version: int = 0
+        """Of the projections; 0 for none."""
 
     def run(self) -> BooksReport:
         try:
@@ -98,8 +100,11 @@ class _Verification:
             name
             for (name,) in self._reader.execute("SELECT tbl_name FROM sqlite_schema").fetchall()
         }
-        # Older books have no projections yet; their chain is whole or not all the same.
-        self._projected = "projection_version" in tables
+        # Older books have other projections, or none; their chain is whole or not all the same.
+        if "projection_version" in tables:
+            self._version = self._reader.execute(
+                "SELECT version FROM projection_version"
+            ).fetchone()[0]
         return {"epoch", "ledger"} <= tables
 
     def _walk(self) -> None:
@@ -132,13 +137,15 @@ class _Verification:
             raise broken(head.epoch, head.seq, f"stands at position {position}")
         if head.seq == 1 and previous is not None:
             _check_joint(record, previous)
-        if self._projected and record.kind in PROJECTED_KINDS:
-            project(self._scratch, position, read_body(record))
+        if self._version == PROJECTION_VERSION:
+            pass_time(self._scratch, record.at_ms)
+            if record.kind in PROJECTED_KINDS:
+                project(self._scratch, position, record.at_ms, read_body(record))
         self._head = head
         self._records += 1
 
     def _copy_tables(self) -> None:
-        if not self._projected:
+        if self._version != PROJECTION_VERSION:
             return
         for name, statement in self._reader.execute(
             "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'table'"
@@ -148,11 +155,11 @@ class _Verification:
         reset(self._scratch)
 
     def _differences(self) -> Iterator[str]:
-        version = 0
-        if self._projected:
-            version = self._reader.execute("SELECT version FROM projection_version").fetchone()[0]
-        if version != PROJECTION_VERSION:
-            yield f"projections of version {version}, this program computes {PROJECTION_VERSION}"
+        if self._version != PROJECTION_VERSION:
+            yield (
+                f"projections of version {self._version},"
+                f" this program computes {PROJECTION_VERSION}"
+            )
             return
         for table, key in TABLES.items():
             query = f"SELECT * FROM {table} ORDER BY {key}"  # noqa: S608  # names are our own

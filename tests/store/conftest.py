@@ -10,17 +10,30 @@ from typing import Any
 
 import pytest
 
+from edge_agent.core.leases import given_back
 from edge_agent.model.records import (
+    AppliedOffer,
+    AssetMoved,
     FuellingAuthorised,
     FuellingCompleted,
+    LeasesTaken,
+    LeaseTerms,
     NozzleTotals,
+    PointsBucket,
+    PointsEarned,
     QuoteBody,
+    RecordBody,
     SaleRefunded,
     SaleSettled,
-    StoredValueMoved,
+    StoredValueToppedUp,
     Tender,
 )
+from edge_agent.security.sealing import Sealer
 from edge_agent.store.station import StationStore
+
+NOW_MS = 1_790_000_000_000
+FAR_MS = NOW_MS + 7 * 86_400_000
+SEALER = Sealer(bytes(range(32)))
 
 
 class FixedClock:
@@ -28,7 +41,7 @@ class FixedClock:
 
     trusted = True
 
-    def __init__(self, wall_ms: int = 1_790_000_000_000) -> None:
+    def __init__(self, wall_ms: int = NOW_MS) -> None:
         self._wall_ms = wall_ms
         self._monotonic_ms = 0
 
@@ -105,24 +118,36 @@ class Bodies:
             "plate_ref": None,
             "prepaid_fen": 0,
             "started_ms": None,
-            "ended_ms": 1_790_000_000_000,
+            "ended_ms": NOW_MS,
         }
         return FuellingCompleted(**(values | more))
 
-    def quote(self, completed: FuellingCompleted, member_ref: str | None = None) -> QuoteBody:
-        return QuoteBody(
-            policy_version=1,
-            grade=completed.grade,
-            volume_ml=completed.volume_ml,
-            unit_price_milli=completed.unit_price_milli,
-            at_ms=completed.ended_ms,
-            member_ref=member_ref,
-            tier=None,
-            list_amount_fen=completed.amount_fen,
-            payable_fen=completed.amount_fen,
-            applied=[],
-            rejected=[],
-            points_earned=0,
+    def quote(self, completed: FuellingCompleted, **more: Any) -> QuoteBody:
+        values: dict[str, Any] = {
+            "policy_version": 1,
+            "grade": completed.grade,
+            "volume_ml": completed.volume_ml,
+            "unit_price_milli": completed.unit_price_milli,
+            "at_ms": completed.ended_ms,
+            "member_ref": None,
+            "tier": None,
+            "fuel_amount_fen": completed.amount_fen,
+            "list_amount_fen": completed.amount_fen,
+            "payable_fen": completed.amount_fen,
+            "applied": [],
+            "rejected": [],
+            "points_earned": 0,
+        }
+        return QuoteBody(**(values | more))
+
+    def applied(self, offer: str, amount_fen: int, coupon: str | None = None) -> AppliedOffer:
+        return AppliedOffer(
+            offer=offer,
+            amount_fen=amount_fen,
+            text_zh="优惠",
+            text_en="offer",
+            stage="basket",
+            coupon=coupon,
         )
 
     def settled(
@@ -135,7 +160,8 @@ class Bodies:
         values: dict[str, Any] = {
             "sale_id": number,
             "fuelling_id": completed.fuelling_id,
-            "quote": self.quote(completed, more.get("member_ref")),
+            "quote": self.quote(completed, member_ref=more.get("member_ref")),
+            "explanation_sha256": "e" * 64,
             "tenders": tenders
             or [Tender(means="cash", amount_fen=completed.amount_fen, account_ref=None)],
             "change_fen": 0,
@@ -163,17 +189,87 @@ class Bodies:
     def stored_value(self, account: str, amount_fen: int) -> Tender:
         return Tender(means="stored_value", amount_fen=amount_fen, account_ref=account)
 
-    def moved(self, settled: SaleSettled, *, back: bool = False) -> list[StoredValueMoved]:
+    def terms(self, holder: str, amount: int, asset: str = "balance", **more: Any) -> LeaseTerms:
+        """Return a lease; its id is `L-` and the holder's name unless another is given."""
+        values: dict[str, Any] = {
+            "lease_id": f"L-{holder}",
+            "asset": asset,
+            "holder": holder,
+            "amount": amount,
+            "expires_ms": FAR_MS,
+        }
+        return LeaseTerms(**(values | more))
+
+    def taken(self, *terms: LeaseTerms) -> LeasesTaken:
+        return LeasesTaken(leases=list(terms))
+
+    def topped_up(self, account: str, amount_fen: int, **more: Any) -> StoredValueToppedUp:
+        number = self.fresh("T")
+        values: dict[str, Any] = {
+            "top_up_id": number,
+            "account_ref": account,
+            "member_ref": f"M-{account}",
+            "amount_fen": amount_fen,
+            "means": "cash",
+            "confirmed_by": "member_pin",
+            "second_operator": None,
+            "idempotency_key": f"key-{number}",
+            "operator": "till",
+            "expires_ms": FAR_MS,
+        }
+        return StoredValueToppedUp(**(values | more))
+
+    def drawn(
+        self,
+        sale: SaleSettled,
+        holder: str,
+        amount: int,
+        asset: str = "balance",
+        *,
+        buckets: dict[int, int] | None = None,
+        **more: Any,
+    ) -> AssetMoved:
+        """Return what a sale draws of one lease, `L-` and the holder's name unless another."""
+        values: dict[str, Any] = {
+            "asset": asset,
+            "holder": holder,
+            "delta": -amount,
+            "sale_id": sale.sale_id,
+            "reason": "sale",
+            "lease_id": f"L-{holder}",
+            "buckets": [
+                PointsBucket(expires_ms=expires_ms, points=points)
+                for expires_ms, points in (buckets or {}).items()
+            ],
+        }
+        return AssetMoved(**(values | more))
+
+    def moved(self, sale: SaleSettled) -> list[AssetMoved]:
+        """Return what a sale's stored value draws, each account's from its one lease."""
         return [
-            StoredValueMoved(
-                account_ref=tender.account_ref or "",
-                delta_fen=tender.amount_fen if back else -tender.amount_fen,
-                sale_id=settled.sale_id,
-                reason="refund" if back else "sale",
-            )
-            for tender in settled.tenders
+            self.drawn(sale, tender.account_ref or "", tender.amount_fen)
+            for tender in sale.tenders
             if tender.means == "stored_value"
         ]
+
+    def earned(self, sale: SaleSettled, points: int, **more: Any) -> PointsEarned:
+        values: dict[str, Any] = {
+            "member_ref": sale.member_ref or "",
+            "sale_id": sale.sale_id,
+            "points": points,
+            "expires_ms": FAR_MS,
+            "reason": "sale",
+        }
+        return PointsEarned(**(values | more))
+
+    def given_back(self, moved: list[Any]) -> list[RecordBody]:
+        """Return what a refund moves after a sale moved this."""
+        earned = [
+            body.model_copy(update={"points": -body.points, "reason": "refund"})
+            for body in moved
+            if isinstance(body, PointsEarned)
+        ]
+        return [*given_back(m for m in moved if isinstance(m, AssetMoved)), *earned]
 
 
 @pytest.fixture
@@ -202,6 +298,11 @@ def bodies() -> Bodies:
 
 
 @pytest.fixture
+def sealer() -> Sealer:
+    return SEALER
+
+
+@pytest.fixture
 def open_store(
     tmp_path: Path, clock: FixedClock, entropy: SeededEntropy
 ) -> Iterator[Callable[..., StationStore]]:
@@ -213,6 +314,7 @@ def open_store(
         defaults: dict[str, Any] = {
             "clock": clock,
             "entropy": entropy,
+            "sealer": SEALER,
             "ballast_bytes": 0,
             "durable": False,
         }

@@ -16,7 +16,10 @@ import time
 from pathlib import Path
 
 from edge_agent.model.records import FuellingCompleted
+from edge_agent.security.sealing import Sealer
 from edge_agent.store.station import StationStore
+
+SEALER = Sealer(bytes(32))
 
 
 class Surroundings:
@@ -39,7 +42,7 @@ class Surroundings:
 
 async def append_for_ever(path: Path, completed: FuellingCompleted, out: int) -> None:
     around = Surroundings()
-    store = StationStore.open(path, clock=around, entropy=around, ballast_bytes=0)
+    store = StationStore.open(path, clock=around, entropy=around, sealer=SEALER, ballast_bytes=0)
 
     async def till(number: int) -> None:
         # Two tills at once, single records and groups of three.

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from edge_agent.model.errors import StorageUnavailable
 from edge_agent.model.records import FuellingCompleted
+from edge_agent.security.sealing import Sealer
 from edge_agent.store.health import PROBE_INTERVAL_MS
 from edge_agent.store.station import StationStore
+
+SEALER = Sealer(bytes(32))
 
 FILE_LIMIT_BYTES = 400_000
 
@@ -38,7 +41,7 @@ class Surroundings:
 
 async def main(path: Path, completed: list[FuellingCompleted]) -> None:
     around = Surroundings()
-    store = StationStore.open(path, clock=around, entropy=around, ballast_bytes=0)
+    store = StationStore.open(path, clock=around, entropy=around, sealer=SEALER, ballast_bytes=0)
 
     async def probed() -> bool:
         around.now_ms += PROBE_INTERVAL_MS

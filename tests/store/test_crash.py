@@ -56,7 +56,7 @@ async def test_readers_see_whole_moments_while_appends_go_on(
             count, sold = reader.execute(
                 "SELECT count(*), count(*) FILTER (WHERE kind = 'sale.settled') FROM ledger"
             ).fetchone()
-            sums = reader.execute("SELECT fuellings, sales FROM fuel_sums").fetchone()
+            sums = reader.execute("SELECT fuellings, sales FROM standing").fetchone()
             assert count == last
             assert sums == (count - sold, sold)
             assert sums[0] == sums[1]  # each append holds a fuelling and its sale

@@ -30,11 +30,14 @@ def pragma(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-async def test_every_commit_reaches_the_disk(tmp_path: Path, clock: Any, entropy: Any) -> None:
+async def test_every_commit_reaches_the_disk(
+    tmp_path: Path, clock: Any, entropy: Any, sealer: Any
+) -> None:
     def read_back(connection: sqlite3.Connection) -> tuple[Any, ...]:
         return tuple(pragma(connection, name) for name in ("journal_mode", "synchronous"))
 
-    with StationStore.open(tmp_path / "books.db", clock=clock, entropy=entropy) as store:
+    path = tmp_path / "books.db"
+    with StationStore.open(path, clock=clock, entropy=entropy, sealer=sealer) as store:
         assert await store.writer.submit(read_back) == ("wal", 2)  # 2 is FULL
 
 
@@ -186,7 +189,7 @@ async def test_projections_of_an_earlier_program_are_computed_again(
     store.close()
     with closing(sqlite3.connect(tmp_path / "books.db", isolation_level=None)) as connection:
         connection.execute("UPDATE projection_version SET version = 0")
-        connection.execute("UPDATE fuel_sums SET fuellings = 77")
+        connection.execute("UPDATE standing SET fuellings = 77")
     report = verify_books(tmp_path / "books.db")
     assert report.problem is None
     assert len(report.differences) == 1

@@ -12,7 +12,7 @@ from edge_agent.core.chain import seal
 from edge_agent.model.ledger import GENESIS_HASH
 from edge_agent.model.records import BODIES
 from edge_agent.store.projections import PROJECTED_KINDS, TABLES
-from edge_agent.store.rules import PROBLEMS
+from edge_agent.store.refusals import PROBLEMS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text(encoding="utf-8")
 

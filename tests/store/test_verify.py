@@ -204,14 +204,17 @@ async def test_an_epoch_must_name_the_end_of_the_one_before(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE fuel_sums SET payable_fen = payable_fen + 1",
+        "UPDATE standing SET payable_fen = payable_fen + 1",
         "UPDATE fuelling SET state = 'payable' WHERE completed = 2",
         "DELETE FROM sale WHERE ordinal = 2",
         "INSERT INTO idempotency VALUES ('zzz', 1, 'F')",
         "INSERT INTO totaliser VALUES (9, 9, 9, 9)",
-        "INSERT INTO account_spent VALUES ('A', 5)",
+        "UPDATE lease SET spent = 5 WHERE lease_id = 'L-A'",
+        "UPDATE lease SET state = 'closed'",
+        "INSERT INTO usage VALUES ('member:M', 1, 1, 1, 1)",
+        "INSERT INTO member_code VALUES ('n', 1)",
         "INSERT INTO applied_price VALUES (1, 1)",
-        "UPDATE forecourt_standing SET stop_all = 1",
+        "UPDATE standing SET stop_all = 1",
     ],
 )
 async def test_projections_that_differ_are_shown_and_a_rebuild_mends_them(

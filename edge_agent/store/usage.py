@@ -1,0 +1,92 @@
+"""The projection of use: what was paid for whom and when, for limits that survive a restart.
+
+A row for each of a sale's member, accounts and plate, and one for each account that was charged
+beyond its leases; found by (who, when). A refund takes its sale out (rows R1, R2, L1).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from edge_agent.model.records import AssetMoved, SaleRefunded, SaleSettled, Tender
+
+SUM: Final = (
+    "SELECT count(*), coalesce(sum(amount_fen), 0), coalesce(sum(volume_ml), 0)"
+    " FROM usage WHERE who = ? AND at_ms >= ?"
+)
+COUNT: Final = "SELECT count(*) FROM usage WHERE who = ? AND at_ms >= ?"
+FLOOR: Final = "floor"
+"""What stands for an account beyond its leases."""
+
+
+def who(subject: str, ref: str) -> str:
+    """Return the key of a member, account, plate or floor."""
+    return f"{subject}:{ref}"
+
+
+def paid(connection: sqlite3.Connection, at_ms: int, body: SaleSettled) -> None:
+    """Note a sale that was just numbered: for member and plate all of it, for an account its part
+    of it."""
+    amounts = {
+        who(subject, ref): body.quote.payable_fen
+        for subject, ref in (("member", body.member_ref), ("plate", body.plate_ref))
+        if ref is not None
+    }
+    for account, amount_fen in _stored_value(body.tenders).items():
+        amounts[who("account", account)] = amount_fen
+    connection.executemany(
+        "INSERT INTO usage (who, at_ms, sale, amount_fen, volume_ml)"
+        " VALUES (?, ?, (SELECT sales FROM standing), ?, ?)",
+        [(key, at_ms, amount_fen, body.quote.volume_ml) for key, amount_fen in amounts.items()],
+    )
+
+
+def paid_back(connection: sqlite3.Connection, body: SaleRefunded) -> None:
+    """Take a refunded sale out. Its floor movements go with the movements that give them back."""
+    sale = connection.execute(
+        "SELECT ordinal, at_ms, member_ref, plate_ref FROM sale WHERE sale_id = ?", (body.sale_id,)
+    ).fetchone()
+    if sale is None:
+        return
+    ordinal, at_ms, member_ref, plate_ref = sale
+    keys = [
+        *(
+            who(subject, ref)
+            for subject, ref in (("member", member_ref), ("plate", plate_ref))
+            if ref is not None
+        ),
+        *(who("account", account) for account in _stored_value(body.tenders)),
+    ]
+    connection.executemany(
+        "DELETE FROM usage WHERE who = ? AND at_ms = ? AND sale = ?",
+        [(key, at_ms, ordinal) for key in keys],
+    )
+
+
+def floor_moved(connection: sqlite3.Connection, body: AssetMoved) -> None:
+    """Note what a sale took of an account beyond its leases, or what its refund gave back."""
+    key = who(FLOOR, body.holder)
+    connection.execute(
+        "INSERT INTO usage (who, at_ms, sale, amount_fen, volume_ml)"
+        " SELECT ?, at_ms, ordinal, ?, 0 FROM sale WHERE sale_id = ?"
+        " ON CONFLICT (who, at_ms, sale)"
+        " DO UPDATE SET amount_fen = amount_fen + excluded.amount_fen",
+        (key, -body.delta, body.sale_id),
+    )
+    if body.delta > 0:
+        connection.execute(
+            "DELETE FROM usage WHERE who = ? AND amount_fen = 0 AND (at_ms, sale) ="
+            " (SELECT at_ms, ordinal FROM sale WHERE sale_id = ?)",
+            (key, body.sale_id),
+        )
+
+
+def _stored_value(tenders: Sequence[Tender]) -> Counter[str]:
+    amounts: Counter[str] = Counter()
+    for tender in tenders:
+        if tender.means == "stored_value":
+            amounts[tender.account_ref or ""] += tender.amount_fen
+    return amounts
