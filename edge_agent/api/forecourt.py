@@ -44,7 +44,7 @@ async def authorise(
         member=None if body.member is None else MemberRef(body.member),
         prepaid=Money(body.prepaid_fen),
     )
-    _require_known(station, request.fp)
+    require_known(station, request.fp)
     if key is None:
         return AuthoriseAnswer(fuelling_id=await station.authorise(request))
     return AuthoriseAnswer(fuelling_id=await wishes.once(key, request, station.authorise))
@@ -53,21 +53,21 @@ async def authorise(
 @router.post("/fuelling-points/{fp}/stop", status_code=204)
 async def stop(fp: FpNumber, station: StationDep, operator: OperatorDep) -> None:
     """End the fuelling, or take an authorisation back."""
-    _require_known(station, FpId(fp))
+    require_known(station, FpId(fp))
     await station.forecourt.stop(FpId(fp), operator)
 
 
 @router.post("/fuelling-points/{fp}/suspend", status_code=204)
 async def suspend(fp: FpNumber, station: StationDep, operator: OperatorDep) -> None:
     """Pause the flow; the fuelling stays open."""
-    _require_known(station, FpId(fp))
+    require_known(station, FpId(fp))
     await station.forecourt.suspend(FpId(fp), operator)
 
 
 @router.post("/fuelling-points/{fp}/resume", status_code=204)
 async def resume(fp: FpNumber, station: StationDep, operator: OperatorDep) -> None:
     """Let a suspended fuelling flow on."""
-    _require_known(station, FpId(fp))
+    require_known(station, FpId(fp))
     await station.forecourt.resume(FpId(fp), operator)
 
 
@@ -83,7 +83,12 @@ async def release_stop_all(station: StationDep, operator: OperatorDep) -> None:
     await station.forecourt.release_stop_all(operator)
 
 
-def _require_known(station: Station, fp: FpId) -> None:
+def require_known(station: Station, fp: FpId) -> None:
+    """Check that the station has a fuelling point.
+
+    Raises:
+        CommandRefused: `fp_unknown`.
+    """
     if fp not in station.forecourt.points():
         raise CommandRefused(FP_UNKNOWN, f"FP {fp}")
 

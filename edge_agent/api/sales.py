@@ -1,4 +1,4 @@
-"""Routes of the till: what is unpaid, quotes, settlement, refunds, receipts, members."""
+"""Routes of the till: what is unpaid, quotes, settlement, refunds, receipts."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from edge_agent.api.access import PROBLEM_RESPONSES, OperatorDep, StationDep
-from edge_agent.api.answers import MemberAnswer, QuoteAnswer, SaleAnswer
+from edge_agent.api.forecourt import require_known
+from edge_agent.api.pricing import estimate_answer, quote_answer
 from edge_agent.api.requests import (
+    EstimateBody,
+    FpNumber,
     FuellingPath,
     IdempotencyKey,
-    LookupBody,
     MemberQuery,
     RefundBody,
     SalePath,
     SettleBody,
-    TenderBody,
+    WishBody,
 )
-from edge_agent.app.station import Station
-from edge_agent.core.settlement import TenderOffer
-from edge_agent.model.ids import FuellingId, MemberRef, SaleId
-from edge_agent.model.membership import Member
+from edge_agent.api.till_answers import EstimateAnswer, QuoteAnswer, SaleAnswer
+from edge_agent.model.ids import FpId, FuellingId, MemberRef, SaleId
 from edge_agent.model.units import Money
 from edge_agent.model.views import UnpaidView
+from edge_agent.model.wishes import SaleWish
 
 router = APIRouter(prefix="/v1", tags=["till"], responses=PROBLEM_RESPONSES)
 
@@ -40,13 +41,22 @@ async def quote(
     fuelling: FuellingPath, station: StationDep, member: MemberQuery = None
 ) -> QuoteAnswer:
     """Price a fuelling for a member; without one, for the member that it is bound to."""
-    fuelling_id = FuellingId(fuelling)
-    body = station.pos.quote(fuelling_id, _member(member))
-    waiting = station.books.unpaid_fuelling(fuelling_id)
-    prepaid_fen = 0 if waiting is None else waiting.completed.prepaid_fen
-    ref = _member(body.member_ref)
-    buyer = None if ref is None else _member_answer(station, station.pos.member(ref))
-    return QuoteAnswer.of(fuelling, body, prepaid_fen, buyer)
+    wish = SaleWish(member=None if member is None else MemberRef(member))
+    return quote_answer(station, FuellingId(fuelling), wish)
+
+
+@router.post("/fuellings/{fuelling}/quote")
+async def quote_wish(fuelling: FuellingPath, body: WishBody, station: StationDep) -> QuoteAnswer:
+    """Price a fuelling as wished: goods, coupons, points, means of payment. Moves nothing."""
+    return quote_answer(station, FuellingId(fuelling), body.wish())
+
+
+@router.post("/fuelling-points/{fp}/estimate")
+async def estimate(fp: FpNumber, body: EstimateBody, station: StationDep) -> EstimateAnswer:
+    """Price a fuelling that has not begun, and say which preset would make a litre cheapest."""
+    require_known(station, FpId(fp))
+    quoted = station.estimate(FpId(fp), body.nozzle, Money(body.amount_fen), body.wish())
+    return estimate_answer(station, quoted)
 
 
 @router.post("/fuellings/{fuelling}/settle")
@@ -60,10 +70,11 @@ async def settle(
     """Pay a fuelling. The same key gives the same sale again and moves no money."""
     sale = await station.pos.settle(
         FuellingId(fuelling),
-        [_tender(tender) for tender in body.tenders],
-        member=_member(body.member),
+        body.wish(body.shown_fen),
+        [tender.offer() for tender in body.tenders],
         idempotency_key=key,
         operator=operator,
+        second=None if body.second is None else body.second.factor(),
     )
     return SaleAnswer.of(sale)
 
@@ -95,32 +106,3 @@ async def sales(
 async def receipt(sale: SalePath, station: StationDep, *, reprint: bool = False) -> str:
     """Return a sale's receipt: plain text in 32 columns, a Chinese character counting two."""
     return station.pos.receipt(SaleId(sale), reprint=reprint)
-
-
-@router.post("/members/lookup")
-async def lookup(body: LookupBody, station: StationDep) -> MemberAnswer:
-    """Find a member by card, phone number or plate."""
-    return _member_answer(station, station.pos.find_member(body.kind, body.identifier))
-
-
-def _member_answer(station: Station, member: Member) -> MemberAnswer:
-    account = None if member.account is None else station.books.account(member.account)
-    tier = station.pos.policy().tier(member.tier)
-    return MemberAnswer(
-        ref=member.ref,
-        tier=member.tier,
-        tier_zh=member.tier if tier is None else tier.label_zh,
-        tier_en=member.tier if tier is None else tier.label_en,
-        masked_name=member.masked_name,
-        plate_pay=member.plate_pay,
-        available_fen=None if account is None else account.available.fen,
-    )
-
-
-def _member(ref: str | None) -> MemberRef | None:
-    return None if ref is None else MemberRef(ref)
-
-
-def _tender(body: TenderBody) -> TenderOffer:
-    amount = None if body.amount_fen is None else Money(body.amount_fen)
-    return TenderOffer(body.means, amount)

@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client.registry import Collector
 
-from edge_agent.api import forecourt, sales, sessions
+from edge_agent.api import forecourt, members, sales, sessions
 from edge_agent.api import station as station_routes
 from edge_agent.api.admission import Admission
 from edge_agent.api.connections import Connection
@@ -84,7 +84,7 @@ def bare_app() -> FastAPI:
     )
     app.add_middleware(Gate)
     answer_errors(app)
-    for routes in (station_routes, forecourt, sales, sessions):
+    for routes in (station_routes, forecourt, sales, members, sessions):
         app.include_router(routes.router)
     app.add_api_route("/", _screen, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -6,21 +6,16 @@ import time
 
 from edge_agent.app.station import StationFacts
 from edge_agent.model.books import SettledSale
-from edge_agent.model.errors import Problem
 from edge_agent.model.fuelling import FpState
 from edge_agent.model.ids import (
-    AccountRef,
     BusId,
     FpId,
     GradeId,
     LogicalNozzle,
-    MemberRef,
     NozzleNumber,
     StationId,
 )
-from edge_agent.model.membership import Member
-from edge_agent.model.policy import Tier
-from edge_agent.model.records import AppliedOffer, FuellingCompleted, QuoteBody, RejectedOffer
+from edge_agent.model.records import FuellingCompleted
 from edge_agent.model.station import BusPlan, FpPlan, NozzlePlan, StationPlan
 from edge_agent.model.units import Money, Volume
 from edge_agent.model.views import (
@@ -34,29 +29,6 @@ from edge_agent.model.views import (
 
 GRADES = {"92": ("92#", 7_850), "95": ("95#", 8_360), "98": ("98#", 9_340), "0": ("0#", 7_450)}
 ONE_HOSE_PAIRS = (("92", "95"), ("92", "95"), ("95", "98"), ("0",), ("92", "95"), ("92", "98"))
-
-SILVER = Member(MemberRef("m-silver"), "silver", "王**", AccountRef("a-silver"), True)
-POOR = Member(MemberRef("m-poor"), "member", "李*", AccountRef("a-poor"), False)
-MEMBERS = {
-    ("card", "62000001"): SILVER,
-    ("phone", "13900000001"): SILVER,
-    ("plate", "云A·D12345"): SILVER,
-    ("card", "62000002"): POOR,
-}
-TIERS = {
-    "silver": Tier(
-        code="silver",
-        label_zh="银牌会员",
-        label_en="Silver",
-        text_zh="满2000升级",
-        text_en="from 2000",
-    )
-}
-UNKNOWN_MEMBER = Problem("member_unknown", "查无此会员", "no such member")
-UNKNOWN_FUELLING = Problem("fuelling_unknown", "没有这笔加油", "no such unpaid fuelling")
-UNKNOWN_SALE = Problem("sale_unknown", "没有这笔销售", "no such sale")
-
-REFUNDED = Problem("already_refunded", "已退款", "this sale was refunded before")
 
 
 def now_ms() -> int:
@@ -105,33 +77,6 @@ def unpaid_view(done: FuellingCompleted) -> UnpaidView:
         amount_fen=done.amount_fen, prepaid_fen=done.prepaid_fen, ended_ms=done.ended_ms,
         member="王**" if done.member_ref else None,
         plate="云A·D**45" if done.plate_ref else None, origin=done.origin,
-    )  # fmt: skip
-
-
-def quote_of(done: FuellingCompleted, member: str | None) -> QuoteBody:
-    ref = member or done.member_ref
-    applied = []
-    rejected = [
-        RejectedOffer(
-            offer="save-200-20", reason="amount_below", missing=max(0, 20_000 - done.amount_fen),
-            text_zh="满200减20", text_en="20 off from 200",
-        )
-    ]  # fmt: skip
-    if ref == "m-silver":
-        off = done.amount_fen * 2 // 100
-        applied.append(
-            AppliedOffer(
-                offer="silver", amount_fen=off, text_zh="银牌会员98折", text_en="Silver tier 2% off"
-            )
-        )
-    off = sum(one.amount_fen for one in applied)
-    return QuoteBody(
-        policy_version=3, grade=done.grade, volume_ml=done.volume_ml,
-        unit_price_milli=done.unit_price_milli, at_ms=now_ms(), utc_offset_minutes=480,
-        member_ref=ref,
-        tier="silver" if ref == "m-silver" else None, list_amount_fen=done.amount_fen,
-        payable_fen=done.amount_fen - off, applied=applied, rejected=rejected,
-        points_earned=(done.amount_fen - off) // 100 if ref else 0,
     )  # fmt: skip
 
 

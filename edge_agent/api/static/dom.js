@@ -83,6 +83,8 @@ function create(child, parent) {
   node.vKey = child.key;
   node.vProps = {};
   update(node, child);
+  // A page gets one `autofocus` from a browser; here each field that asks for it is ready to type.
+  if (child.props.autofocus) requestAnimationFrame(() => node.focus({ preventScroll: true }));
   return node;
 }
 

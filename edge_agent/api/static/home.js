@@ -1,10 +1,12 @@
 // The pane that shows when nothing is chosen: what waits to be paid, and the last sales.
 
 import { h, icon } from "./dom.js";
+import { memberSearch, newSearch } from "./member.js";
 import { grade } from "./parts.js";
 import { pay } from "./pay.js";
 import { showSale } from "./sale.js";
 import { home, live, now, refreshSales, state } from "./state.js";
+import { showWallet } from "./top_up.js";
 import { lasting, litres, t, timeOfDay, yuan } from "./words.js";
 
 const LATE_MS = 5 * 60_000;
@@ -30,10 +32,18 @@ export function homePane(pane) {
         home("sales");
         refreshSales();
       }),
+      tab("members", () => home("members")),
     ),
-    h("div.scroll", null, pane.tab === "unpaid" ? unpaidList() : salesList()),
+    h("div.scroll", { key: pane.tab, class: pane.tab }, inner(pane)),
     pane.tab === "unpaid" && count > 1 ? total() : null,
   );
+}
+
+function inner(pane) {
+  if (pane.tab === "unpaid") return unpaidList();
+  if (pane.tab === "sales") return salesList();
+  pane.search ??= { ...newSearch(), open: true };
+  return memberSearch(pane, (member) => showWallet(member));
 }
 
 function unpaidList() {

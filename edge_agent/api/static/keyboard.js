@@ -2,7 +2,7 @@
 
 import { authoriseOldestCalling, stopAll } from "./points.js";
 import { releaseTyped, typePreset } from "./point_pane.js";
-import { takeCash, typeCash } from "./pay.js";
+import { closeInner, settleChosen, typeCash } from "./pay.js";
 import { home, live, redraw, show, state } from "./state.js";
 
 export function listenToKeys() {
@@ -25,7 +25,8 @@ function handle(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) return false;
   if (/^F\d+$/.test(event.key)) return choosePoint(Number(event.key.slice(1)));
   if (event.key === "Escape") {
-    if (state.pane.search?.open) state.pane.search.open = false;
+    if (state.pane.name === "pay" && closeInner(state.pane)) return true;
+    if (state.pane.name === "point" && state.pane.search?.open) state.pane.search.open = false;
     else home();
     redraw();
     return true;
@@ -49,14 +50,14 @@ function choosePoint(number) {
 
 function enter() {
   if (state.pane.name === "point") releaseTyped(state.pane);
-  else if (state.pane.name === "pay") takeCash(state.pane);
+  else if (state.pane.name === "pay") settleChosen(state.pane);
   else if (state.pane.name === "sale") home();
   else return false;
   return true;
 }
 
 function type(key) {
-  if (state.pane.search?.open) return false;
+  if (state.pane.search?.open || state.pane.factor) return false;
   if (state.pane.name === "point") typePreset(state.pane, key);
   else if (state.pane.name === "pay") typeCash(state.pane, key);
   else return false;

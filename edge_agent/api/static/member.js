@@ -1,4 +1,5 @@
-// Finding a member by card, phone or plate. What was typed is forgotten with the pane.
+// Finding a member by card, phone, plate or the code of a phone. What was typed is forgotten with
+// the pane.
 
 import { h, icon } from "./dom.js";
 import { digits, plateKeys } from "./keypad.js";
@@ -6,7 +7,8 @@ import { ask } from "./link.js";
 import { busy, live, order, redraw } from "./state.js";
 import { both, label, t, yuan } from "./words.js";
 
-const KINDS = ["card", "phone", "plate"];
+const KINDS = ["card", "phone", "plate", "code"];
+const LONGEST = { card: 20, phone: 20, plate: 20, code: 256 };
 
 /** A fresh search. */
 export function newSearch() {
@@ -38,10 +40,16 @@ export function memberChip(pane, member, onChange) {
       h("span", null, h("b", null, member.masked_name), both(member.tier_zh, member.tier_en)),
       member.available_fen === null ? null : h("span", null, t("balance"), h("b.sum", null, `¥${yuan(member.available_fen)}`)),
     ),
-    pane.member
-      ? h("button.icon-button", { key: "remove", type: "button", "aria-label": label("remove"), onclick: () => onChange(null) }, icon("cross"))
-      : h("button.icon-button", { key: "other", type: "button", "aria-label": label("member_add"), onclick: toggle }, icon("search")),
+    chipButton(pane, onChange, toggle),
   );
+}
+
+// Nothing where the member cannot be changed, a cross for one found here, else the search.
+function chipButton(pane, onChange, toggle) {
+  if (onChange === null) return null;
+  return pane.member
+    ? h("button.icon-button", { key: "remove", type: "button", "aria-label": label("remove"), onclick: () => onChange(null) }, icon("cross"))
+    : h("button.icon-button", { key: "other", type: "button", "aria-label": label("member_add"), onclick: toggle }, icon("search"));
 }
 
 /** The search; while it is open it takes the pane's place. */
@@ -57,10 +65,12 @@ export function memberSearch(pane, onFound) {
   };
   const find = async () => {
     const { kind, text } = search;
+    if (kind === "code") search.text = ""; // a code identifies once
     const found = await order("lookup", () => ask("POST", "/v1/members/lookup", { kind, identifier: text }));
     if (!found) return;
     close();
-    onFound(found);
+    // A code that found its member also proves one charge or top-up of it.
+    onFound({ ...found, shown: kind === "code" });
   };
   return h(
     "div.search",
@@ -73,7 +83,9 @@ export function memberSearch(pane, onFound) {
         type: "text",
         inputmode: "none",
         autocomplete: "off",
-        maxlength: 20,
+        class: search.kind === "code" ? "secret" : "",
+        maxlength: LONGEST[search.kind],
+        autofocus: true,
         value: search.text,
         "aria-label": label(search.kind),
         oninput: (event) => type(event.target.value.trim()),
@@ -81,7 +93,7 @@ export function memberSearch(pane, onFound) {
       }),
       h("button.icon-button", { type: "button", "aria-label": label("back"), onclick: close }, icon("cross")),
     ),
-    search.kind === "plate" ? plateKeys(search.text, type) : digits(search.text, type, { most: 20 }),
+    keys(search, type),
     h(
       "button.wide.go",
       { type: "button", disabled: !live() || !search.text || busy("lookup"), onclick: find },
@@ -89,6 +101,11 @@ export function memberSearch(pane, onFound) {
       t("search"),
     ),
   );
+}
+
+function keys(search, type) {
+  if (search.kind === "code") return h("p.scan", { key: "scan" }, icon("scan"), t("scan_code"));
+  return search.kind === "plate" ? plateKeys(search.text, type) : digits(search.text, type, { most: LONGEST[search.kind] });
 }
 
 function kinds(search, type) {

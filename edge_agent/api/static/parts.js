@@ -24,7 +24,7 @@ export function hose(nozzle, chosen = false) {
   );
 }
 
-/** A name and its value. */
+/** A name and its value; a list of texts is shown one after the other. */
 export function line(key, name, value, kind = "") {
   return h("div.line", { key, class: kind }, h("dt", null, name), h("dd", null, value));
 }

@@ -1,18 +1,20 @@
 // One fuelling point: every order that it can be given.
 
 import { h, icon } from "./dom.js";
+import { nextStep } from "./explained.js";
 import { digits, fenOf } from "./keypad.js";
 import { wishKey } from "./link.js";
 import { memberChip, memberSearch, newSearch } from "./member.js";
 import { backButton, hose, line, typedFigure } from "./parts.js";
 import { pay } from "./pay.js";
-import { activeNozzle, authorise, engaged, face, releasable, resume, stop, suspend, takePrepayment } from "./points.js";
+import { activeNozzle, authorise, engaged, estimate, face, releasable, resume, stop, suspend, takePrepayment } from "./points.js";
 import { busy, home, live, now, point as pointOf, reason, redraw, state, unpaidOf } from "./state.js";
 import { both, label, lasting, litres, shortYuan, t, yuan } from "./words.js";
 
 const AMOUNTS_FEN = [10_000, 20_000, 30_000, 40_000, 50_000];
 const VOLUMES_ML = [10_000, 20_000, 30_000, 40_000, 50_000];
-const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member: null };
+const ESTIMATED_FEN = 10_000; // what the next best step is compared with
+const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member: null, step: null, stepOf: "" };
 
 export function pointPane(pane) {
   const point = pointOf(pane.fp);
@@ -91,12 +93,39 @@ function release(point, pane) {
     return h("p.why", null, icon("triangle"), both(...reason(why)));
   }
   if (pane.search.open) return memberSearch(pane, (member) => setMember(pane, member));
+  askForStep(point, pane);
   return h(
     "div.release",
     { key: "release" },
+    pane.step ? nextStep(pane.step, stepButton(point, pane)) : null,
     tabs(pane),
     pane.typing ? typed(point, pane) : choices(point, pane),
     memberChip(pane, pane.member, (member) => setMember(pane, member)),
+  );
+}
+
+// The purchase that makes a litre cheapest is told before fuel flows, while it can still be chosen.
+async function askForStep(point, pane) {
+  const nozzle = activeNozzle(point);
+  const asked = `${nozzle?.logical ?? ""} ${pane.member?.ref ?? ""} ${point.member ?? ""}`;
+  if (pane.stepOf === asked || !live()) return;
+  pane.stepOf = asked;
+  pane.step = null;
+  if (nozzle === null || nozzle.unit_price_milli === null) return;
+  const wish = { nozzle: nozzle.logical, amount_fen: ESTIMATED_FEN };
+  if (pane.member) wish.member = pane.member.ref;
+  const found = await estimate(point.fp, wish);
+  if (pane.stepOf !== asked) return;
+  pane.step = found?.next_step ?? null;
+  redraw();
+}
+
+function stepButton(point, pane) {
+  const { preset_amount_fen: fen } = pane.step;
+  return h(
+    "button.quiet",
+    { type: "button", id: "take-step", disabled: !live() || busy(`authorise ${point.fp}`), onclick: () => send(point, pane, { preset_amount_fen: fen }) },
+    `¥${shortYuan(fen)}`,
   );
 }
 

@@ -65,6 +65,11 @@ export function authorise(fp, wish = {}) {
   return order(`authorise ${fp}`, () => command(fp, "authorise", wish));
 }
 
+/** Ask what a fuelling that has not begun would cost, for the next best step. */
+export function estimate(fp, wish) {
+  return ask("POST", path(fp, "estimate"), wish).catch(() => null);
+}
+
 /** Release a point for cash taken before, `wish.prepaid_fen`: once for each key. */
 export function takePrepayment(fp, wish, key, refused) {
   return order(`authorise ${fp}`, () => askOnce(path(fp, "authorise"), wish, key), refused);

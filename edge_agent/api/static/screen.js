@@ -5,16 +5,19 @@ import { grid } from "./grid.js";
 import { homePane } from "./home.js";
 import { listenToKeys } from "./keyboard.js";
 import { ask, follow } from "./link.js";
-import { payPane } from "./pay.js";
+import { payDialog, payPane } from "./pay.js";
 import { pointPane } from "./point_pane.js";
 import { salePane } from "./sale.js";
 import { chirpForNew, listenForTouch } from "./sound.js";
-import { drawWith, redraw, say, state } from "./state.js";
+import { drawWith, redraw, refreshLending, refreshTill, say, state } from "./state.js";
 import { statusPane } from "./status.js";
+import { walletPane } from "./top_up.js";
 import { banners, topbar } from "./topbar.js";
 import { both, label, setOffset, t, timeOfDay } from "./words.js";
 
-const PANES = { home: homePane, point: pointPane, pay: payPane, sale: salePane, status: statusPane };
+const PANES = { home: homePane, point: pointPane, pay: payPane, sale: salePane, status: statusPane, wallet: walletPane };
+
+const LENDING_EVERY_MS = 10_000;
 
 const root = document.getElementById("screen");
 
@@ -24,7 +27,11 @@ function draw() {
   document.body.dataset.lost = String(state.lost !== null);
   if (state.enrolled === false) patch(root, enrolment());
   else if (state.view === null) patch(root, h("div.cover", null, icon("pump"), t(state.lost === null ? "starting" : "lost_title")));
-  else patch(root, [topbar(), banners(), h("main", null, grid(), h("aside", null, PANES[state.pane.name](state.pane))), notice(), lost()]);
+  else patch(root, [topbar(), banners(), h("main", null, grid(), h("aside", null, PANES[state.pane.name](state.pane))), dialog(), notice(), lost()]);
+}
+
+function dialog() {
+  return state.pane.name === "pay" ? payDialog(state.pane) : null;
 }
 
 function notice() {
@@ -90,6 +97,8 @@ function onView(view) {
   state.received = performance.now();
   state.lost = null;
   chirpForNew(view);
+  refreshTill();
+  if (!view.sync.connected && state.lending === null) refreshLending();
   redraw();
 }
 
@@ -109,6 +118,7 @@ async function start() {
   listenForTouch();
   setInterval(redraw, 1_000); // the clock and the ages
   setInterval(beat, 500);
+  setInterval(refreshLending, LENDING_EVERY_MS);
   const session = await ask("GET", "/v1/session").catch(() => null);
   if (session && !session.enrolled) {
     state.enrolled = false;

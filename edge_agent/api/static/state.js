@@ -16,9 +16,13 @@ export const state = {
   notice: null,
   releaseArmed: false,
   sales: null, // the last sales; null until they are here
+  till: null, // what the policy lets the till do; null until it is here
+  tillOf: undefined, // the policy that `till` was asked for under
+  lending: null, // what may be spent here without headquarters, while it is away
   lang: remembered("lang", "zh"),
   size: remembered("size", "m"),
   sound: remembered("sound", "on"),
+  topUp: remembered("topUp", ""), // the amount that was topped up last
 };
 
 let draw = () => {};
@@ -130,4 +134,32 @@ export async function refreshSales() {
   const sales = await order("sales", () => ask("GET", "/v1/sales?limit=40"));
   if (sales) state.sales = sales;
   redraw();
+}
+
+/** Ask what the policy lets the till do, whenever another one is in force. */
+export async function refreshTill() {
+  const { policy_version: version } = state.view;
+  if (state.tillOf === version) return;
+  state.tillOf = version;
+  const till = await ask("GET", "/v1/till").catch(() => null);
+  if (till === null) state.tillOf = undefined;
+  else state.till = till;
+  redraw();
+}
+
+/** Ask what this station may still spend, while headquarters is away. */
+export async function refreshLending() {
+  if (!live() || state.view.sync.connected) {
+    state.lending = null;
+    return;
+  }
+  const lending = await ask("GET", "/v1/lending").catch(() => null);
+  if (lending !== null) state.lending = { ...lending, received: performance.now() };
+  redraw();
+}
+
+/** Name of a good of the policy, in both languages. */
+export function good(code) {
+  const known = state.till?.goods.find((one) => one.good === code);
+  return known ? [known.text_zh, known.text_en] : [code, code];
 }

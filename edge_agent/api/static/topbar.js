@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { releaseStopAll, stopAll } from "./points.js";
 import { home, live, now, redraw, remember, show, state } from "./state.js";
-import { both, dateOf, label, lasting, t, timeOfDay } from "./words.js";
+import { both, dateOf, label, lasting, t, timeOfDay, yuan } from "./words.js";
 
 export function topbar() {
   const { view } = state;
@@ -103,7 +103,19 @@ function offlineBanner(sync) {
     icon("cloud-off"),
     h("b", null, t("offline_title"), h("span.timer", null, lasting(now() - sync.since_ms))),
     h("span", null, h("b", null, String(sync.waiting_sales)), " ", t("waiting_sales")),
+    lending(),
     h("span.works", null, icon("tick"), h("span.tag", null, t("still_works")), t("still_works_list")),
     h("span.works-not", null, icon("cross"), h("span.tag", null, t("not_working")), t("not_working_list")),
   );
+}
+
+// How old the members' data are, and what of their accounts may still be spent here.
+function lending() {
+  const { lending: known } = state;
+  if (known === null) return null;
+  const ageMs = known.cache_age_s * 1000 + (performance.now() - known.received);
+  return [
+    h("span", { key: "cache" }, t("known_since"), h("span.timer", { id: "cache-age" }, lasting(ageMs))),
+    h("span", { key: "left", id: "leased" }, t("leased_left"), " ", h("b.sum", null, `¥${yuan(known.balance_fen)}`)),
+  ];
 }

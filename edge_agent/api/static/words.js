@@ -63,10 +63,7 @@ const WORDS = {
   short: ["还差", "Short"],
   exact: ["刚好", "Exact"],
   points: ["积分", "Points"],
-  not_applied: ["未享受", "Not applied"],
   take_cash: ["收现金", "Take cash"],
-  take_stored: ["扣储值", "Charge"],
-  take_both: ["储值＋现金", "Both"],
   settle_prepaid: ["用预付款结清", "Settle"],
   give_back: ["退还", "Give back"],
   paid: ["已收款", "Paid"],
@@ -107,6 +104,56 @@ const WORDS = {
   camera_frozen: ["画面冻结", "Frozen"],
   camera_off: ["未启用", "Off"],
   demo: ["演示：模拟油机，非真实交易", "DEMO: simulated pumps, no real sales"],
+  // members, what they have, and how they pay
+  members: ["会员", "Members"],
+  code: ["会员码", "Code"],
+  scan_code: ["请扫描会员手机上的会员码", "Scan the code on the member's phone"],
+  bank_card: ["银行卡", "Card"],
+  wallet: ["扫码付", "Wallet"],
+  take_stored_value: ["扣储值", "Charge"],
+  take_bank_card: ["收银行卡", "Take card"],
+  take_wallet: ["收扫码款", "Take wallet"],
+  bank_card_reference: ["终端凭证号", "Terminal reference"],
+  wallet_reference: ["支付单号", "Payment reference"],
+  split: ["拆分", "Split"],
+  split_hint: ["先收一部分，其余由所选方式支付", "This part first; the chosen means pays the rest"],
+  split_take: ["先收", "This part"],
+  asks_hq: ["不足部分向总部申请", "HQ is asked for the rest"],
+  why_not: ["为什么没有优惠", "Why not?"],
+  coupons: ["优惠券", "Coupons"],
+  coupons_hint: ["勾选可用的券；系统从中取最省的组合", "Tick what may be used; the best of them are"],
+  left_out: ["不使用", "Left out"],
+  until: ["有效至", "Until"],
+  back_to_bill: ["返回账单", "Back to the bill"],
+  goods: ["商品", "Goods"],
+  no_goods: ["没有商品", "No goods"],
+  goes_with_it: ["常一起买", "Goes with it"],
+  fewer: ["减少", "Fewer"],
+  more: ["增加", "More"],
+  use_points: ["积分抵", "Use points"],
+  second_factor: ["需要会员确认", "Confirmation needed"],
+  confirm: ["确认", "Confirm"],
+  code_was_shown: ["会员码已出示，可直接确认", "The code was shown: confirm"],
+  confirmed_by: ["由谁确认", "Confirmed by"],
+  by_code: ["会员码", "Code"],
+  by_pin: ["会员密码", "PIN"],
+  by_staff: ["第二名员工", "Staff"],
+  member_code: ["会员码", "Member code"],
+  member_pin: ["会员密码", "Member PIN"],
+  operator: ["员工号", "Staff name"],
+  operator_pin: ["员工密码", "Staff PIN"],
+  locked: ["该会员已被锁定，不能扣款", "This member is locked: nothing can be charged"],
+  top_up: ["充值", "Top up"],
+  top_up_low: ["余额低，充值", "Low: top up"],
+  topped_up: ["已充值", "Topped up"],
+  as_last_time: ["与上次相同", "As last time"],
+  wallet_title: ["会员账户", "Member account"],
+  balance_all: ["账户总额", "In all"],
+  points_all: ["积分总数", "Points in all"],
+  known_since: ["会员数据更新于", "Member data from"],
+  leased_left: ["本站储值额度", "Stored value left here"],
+  expires_soon: ["即将过期", "About to expire"],
+  told: ["已提醒", "Told"],
   // banners
   offline_title: ["与总部断开", "Headquarters offline"],
   waiting_sales: ["笔销售待上传", "sales waiting"],
@@ -199,6 +246,11 @@ function atStation(ms) {
 export function timeOfDay(ms) {
   const d = atStation(ms);
   return [d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+}
+
+/** A day at the station, as numbers: "2026-12-02". */
+export function dayOf(ms) {
+  return atStation(ms).toISOString().slice(0, 10);
 }
 
 /** Date and weekday at the station, in both languages. */
