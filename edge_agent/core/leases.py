@@ -34,16 +34,38 @@ PROBLEMS: Final = {
     problem.code: problem
     for problem in (
         LEASE_INSUFFICIENT,
-        Problem("lease_unknown", "账本中没有这份额度", "the books know no such lease"),
-        Problem("lease_repeated", "该额度编号已存在", "a lease of this id is in the books already"),
-        Problem("lease_mismatch", "额度与用途不符", "the lease is of something else"),
-        Problem("lease_not_open", "额度已关闭或已冻结", "the lease is closed or frozen"),
-        Problem("lease_expired", "额度已过期", "the lease has expired"),
-        Problem("lease_overdrawn", "超出额度或退回过多", "more than the lease has, or ever gave"),
-        Problem("lease_miscounted", "额度关闭数与账本不符", "it was closed with another sum spent"),
+        Problem(
+            "lease_unknown",
+            "本站没有该额度，请换其他支付方式",
+            "no such lease is known here: take another means of payment",
+        ),
+        Problem("lease_known", "该额度编号已经使用过", "a lease of this id was here already"),
+        Problem("lease_malformed", "额度内容错误", "a lease's terms contradict themselves"),
+        Problem(
+            "lease_over",
+            "该额度已经结束，请换其他支付方式",
+            "this lease is over: take another means of payment",
+        ),
+        Problem(
+            "lease_expired",
+            "该额度已经过期，请换其他支付方式",
+            "this lease, or its points, have expired: take another means of payment",
+        ),
+        Problem(
+            "lease_overdrawn",
+            "本站可用额度不足，请换其他支付方式",
+            "not enough is left of the lease: take another means of payment",
+        ),
+        Problem(
+            "lease_mismatched",
+            "变动与额度内容不一致",
+            "the movement is not of this lease, or not what was drawn from it",
+        ),
+        Problem("coupon_used", "该优惠券已经使用过", "this coupon was used already"),
     )
 }
-"""Every reason for which a record about a lease is refused, by its stable code."""
+"""Every reason for which a record about a lease is refused, by its stable code; the store refuses
+by the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +190,18 @@ def held_at_most(holding: Holding) -> int:
     return (held_at_headquarters(holding) or 0) + own
 
 
+def holding_of(leases: Mapping[str, Lease], asset: Asset, holder: str) -> Holding:
+    """Return the open leases of an asset and holder, soonest expiry first."""
+    found = [
+        lease
+        for lease in leases.values()
+        if lease.state is LeaseState.OPEN
+        and (lease.terms.asset, lease.terms.holder) == (asset, holder)
+    ]
+    found.sort(key=lambda each: (each.terms.expires_ms, each.terms.lease_id))
+    return Holding(asset, holder, tuple(found))
+
+
 def apply(leases: Mapping[str, Lease], body: RecordBody, at_ms: int) -> dict[str, Lease]:
     """Return the leases of a station after one record of its books.
 
@@ -188,9 +222,10 @@ def apply(leases: Mapping[str, Lease], body: RecordBody, at_ms: int) -> dict[str
         _open(after, top_up_terms(body))
     elif isinstance(body, AssetMoved):
         if body.lease_id is not None:
+            _require_fresh(leases, body)
             after[body.lease_id] = _moved(_known(after, body.lease_id), body, at_ms)
     elif isinstance(body, LeaseClosed):
-        after[body.lease_id] = _closed(_known(after, body.lease_id), body)
+        after[body.lease_id] = _closed(after.get(body.lease_id), body)
     elif isinstance(body, EpochOpened):
         after = {name: replace(each, state=LeaseState.CLOSED) for name, each in after.items()}
     return after
@@ -198,33 +233,43 @@ def apply(leases: Mapping[str, Lease], body: RecordBody, at_ms: int) -> dict[str
 
 def _open(leases: dict[str, Lease], terms: LeaseTerms) -> None:
     if terms.lease_id in leases:
-        raise _refused("lease_repeated", terms.lease_id)
-    if terms.amount < 1 or sum(each.points for each in terms.buckets) > terms.amount:
-        raise _refused("lease_overdrawn", terms.lease_id)
+        raise _refused("lease_known", terms.lease_id)
+    if terms.amount < 1 or (
+        terms.asset == "points" and sum(each.points for each in terms.buckets) != terms.amount
+    ):
+        raise _refused("lease_malformed", terms.lease_id)
     leases[terms.lease_id] = Lease(terms, 0, LeaseState.OPEN)
+
+
+def _require_fresh(leases: Mapping[str, Lease], body: AssetMoved) -> None:
+    """Refuse a coupon that was used under any lease and not given back."""
+    if body.asset == "coupon" and body.delta < 0:
+        used = (each for each in leases.values() if each.spent and each.terms.asset == "coupon")
+        if any(each.terms.holder == body.holder for each in used):
+            raise _refused("coupon_used", body.holder)
 
 
 def _moved(lease: Lease, body: AssetMoved, at_ms: int) -> Lease:
     terms = lease.terms
     if (terms.asset, terms.holder) != (body.asset, body.holder):
-        raise _refused("lease_mismatch", terms.lease_id)
+        raise _refused("lease_mismatched", terms.lease_id)
     if not body.delta or (body.delta < 0) != (body.reason == "sale"):
         raise _refused("lease_overdrawn", terms.lease_id)
     if body.delta < 0 and lease.state is not LeaseState.OPEN:
-        raise _refused("lease_not_open", terms.lease_id)
+        raise _refused("lease_over", terms.lease_id)
     if body.delta < 0 and terms.expires_ms <= at_ms:
         raise _refused("lease_expired", terms.lease_id)
     spent = lease.spent - body.delta
     if not 0 <= spent <= terms.amount:
         raise _refused("lease_overdrawn", terms.lease_id)
-    drawn = _drawn(lease, body) if terms.asset == "points" else ()
+    drawn = _drawn(lease, body, at_ms) if terms.asset == "points" else ()
     state = lease.state
     if body.delta > 0 and terms.asset == "coupon" and state is LeaseState.OPEN:
         state = LeaseState.FROZEN
     return Lease(terms, spent, state, drawn)
 
 
-def _drawn(lease: Lease, body: AssetMoved) -> tuple[PointsBucket, ...]:
+def _drawn(lease: Lease, body: AssetMoved, at_ms: int) -> tuple[PointsBucket, ...]:
     """Return what is drawn of each bucket after a movement of points."""
     sign = 1 if body.delta < 0 else -1
     total = {bucket.expires_ms: bucket.points for bucket in lease.drawn}
@@ -234,10 +279,12 @@ def _drawn(lease: Lease, body: AssetMoved) -> tuple[PointsBucket, ...]:
     for bucket in body.buckets:
         drawn = total.get(bucket.expires_ms, 0) + sign * bucket.points
         if bucket.points < 1 or not 0 <= drawn <= holds.get(bucket.expires_ms, 0):
-            raise _refused("lease_overdrawn", lease.terms.lease_id)
+            raise _refused("lease_mismatched", lease.terms.lease_id)
+        if sign > 0 and bucket.expires_ms <= at_ms:
+            raise _refused("lease_expired", lease.terms.lease_id)
         total[bucket.expires_ms] = drawn
     if sum(bucket.points for bucket in body.buckets) != abs(body.delta):
-        raise _refused("lease_mismatch", lease.terms.lease_id)
+        raise _refused("lease_mismatched", lease.terms.lease_id)
     return tuple(
         PointsBucket(expires_ms=expires_ms, points=points)
         for expires_ms, points in sorted(total.items())
@@ -245,11 +292,17 @@ def _drawn(lease: Lease, body: AssetMoved) -> tuple[PointsBucket, ...]:
     )
 
 
-def _closed(lease: Lease, body: LeaseClosed) -> Lease:
+def _closed(lease: Lease | None, body: LeaseClosed) -> Lease:
+    """Return the lease closed; one that never came is kept closed, so that it never opens."""
+    if lease is None:
+        never = LeaseTerms(
+            lease_id=body.lease_id, asset="balance", holder="", amount=0, expires_ms=0
+        )
+        lease = Lease(never, 0, LeaseState.OPEN)
     if lease.state is LeaseState.CLOSED:
-        raise _refused("lease_not_open", body.lease_id)
+        raise _refused("lease_over", body.lease_id)
     if body.spent != lease.spent:
-        raise _refused("lease_miscounted", body.lease_id)
+        raise _refused("lease_mismatched", body.lease_id)
     return replace(lease, state=LeaseState.CLOSED)
 
 

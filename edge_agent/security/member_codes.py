@@ -20,8 +20,8 @@ NOT_YET: Final = Problem(
 )
 EXPIRED: Final = Problem(
     "member_code_expired",
-    "会员码已过期，请刷新后重新出示",
-    "the member code has expired: refresh it and show it again",
+    "该动态码已经过期，请刷新后重试",
+    "this code has expired: let the phone show a new one",
 )
 
 
