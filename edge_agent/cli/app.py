@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.cli import bus, config, doctor, ledger, plate, pump, quote, simulate, station, sync
+from edge_agent.cli import (
+    bus,
+    config,
+    doctor,
+    ledger,
+    plate,
+    policy,
+    pump,
+    quote,
+    simulate,
+    station,
+    sync,
+)
 from edge_agent.cli.speech import Exit, complain, say
 from edge_agent.config.paths import ROOT_VARIABLE, StationPaths
 from edge_agent.model.errors import EdgeAgentError
@@ -26,7 +38,7 @@ for commands in (station, doctor, quote, simulate):
     app.add_typer(commands.app)
 for name, noun in (
     ("pump", pump), ("sync", sync), ("ledger", ledger), ("config", config), ("bus", bus),
-    ("plate", plate),
+    ("plate", plate), ("policy", policy),
 ):  # fmt: skip
     app.add_typer(noun.app, name=name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ from pydantic import ValidationError
 
 from edge_agent.model.errors import PolicyRefused
 from edge_agent.model.policy import (
+    MAX_ERRORS_NAMED,
     MAX_OFFERS,
     MAX_POLICY_BYTES,
     NO_POLICY,
     AutoAuthorise,
     Policy,
+    accept_policy,
+    examine_policy,
     load_policy,
 )
 
-SAMPLE = Path(__file__).parents[2] / "config" / "policy.json"
+CONFIG = Path(__file__).parents[2] / "config"
+SAMPLE = CONFIG / "policy.json"
+EXAMPLES = sorted((CONFIG / "examples" / "policies").glob("*.json"))
 
 
 @pytest.fixture
@@ -38,15 +44,64 @@ def refused(raw: dict[str, Any]) -> tuple[str, str]:
     return caught.value.problem.code, caught.value.detail
 
 
-def test_the_sample_policy_is_what_the_station_ships_with() -> None:
-    policy = load_policy(SAMPLE.read_text(encoding="utf-8"))
+def test_row_m1_row_z1_the_sample_policy_is_what_the_station_ships_with() -> None:
+    policy = accept_policy(SAMPLE.read_text(encoding="utf-8"))
     assert [tier.code for tier in policy.tiers] == ["regular", "silver", "gold", "diamond"]
-    assert {offer.kind for offer in policy.offers} == {"percent_off", "per_litre_off", "spend_save"}
+    assert {offer.kind for offer in policy.offers} == {
+        "percent_off", "per_litre_off", "spend_save", "points_times", "free_item",
+    }  # fmt: skip
     assert not policy.auto_authorise.enabled, "leaking valves sell phantom fuel"
     silver = policy.tier("silver")
     assert silver is not None
     assert silver.label_zh == "银牌会员"
     assert policy.tier("platinum") is None
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_sound(path: Path) -> None:
+    assert examine_policy(path.read_text(encoding="utf-8")).breaches == ()
+
+
+def test_row_c19_the_sample_knows_the_holidays_of_2026() -> None:
+    calendar = load_policy(SAMPLE.read_text(encoding="utf-8")).calendar
+    free = {date.fromisoformat(day) for day in calendar.holidays}
+    worked = {date.fromisoformat(day) for day in calendar.workdays}
+    months = {month: sum(day.month == month for day in free) for month in range(1, 13)}
+    assert {month: days for month, days in months.items() if days} == {
+        1: 3, 2: 9, 4: 3, 5: 5, 6: 3, 9: 3, 10: 7,
+    }  # fmt: skip
+    assert all(day.isoweekday() >= 6 for day in worked)
+    assert sum(day.isoweekday() <= 5 for day in free) == 13 + len(worked), (
+        "the law gives 13 days in 2026; what further weekdays are free is worked at a weekend"
+    )
+
+
+def test_row_c5_row_z15_members_days_are_a_list() -> None:
+    assert load_policy(SAMPLE.read_text(encoding="utf-8")).calendar.member_days == (8, 18, 28)
+
+
+def test_row_c28_urea_is_suggested_to_who_buys_diesel() -> None:
+    policy = load_policy(SAMPLE.read_text(encoding="utf-8"))
+    assert [good.code for good in policy.goods if "0" in good.suggest_with] == ["urea-10l"]
+
+
+def test_row_r1_row_r2_row_z11_limits_are_by_class() -> None:
+    policy = load_policy(SAMPLE.read_text(encoding="utf-8"))
+    standard = policy.limits_of("private car")
+    assert standard == policy.classes["standard"]
+    assert (standard.payments_per_minute, standard.amount_per_day_fen) == (3, 1_000_000)
+    assert policy.limits_of("fleet").amount_per_day_fen > standard.amount_per_day_fen
+    assert NO_POLICY.limits_of("fleet").amount_per_day_fen == 1_000_000
+
+
+def test_row_m6_row_m12_tiers_say_what_has_to_be_spent_for_them() -> None:
+    tiers = load_policy(SAMPLE.read_text(encoding="utf-8")).tiers
+    assert [tier.reached_at_fen for tier in tiers] == [0, 200_000, 800_000, 2_000_000]
+
+
+def test_row_m11_every_tier_has_its_greeting() -> None:
+    tiers = load_policy(SAMPLE.read_text(encoding="utf-8")).tiers
+    assert all(tier.greeting_zh and tier.greeting_en for tier in tiers)
 
 
 def test_a_policy_survives_being_written_and_read() -> None:
@@ -99,7 +154,7 @@ def test_an_unknown_kind_of_offer_names_the_nearest(raw: dict[str, Any]) -> None
 def test_more_faults_than_fit_are_counted(raw: dict[str, Any]) -> None:
     for offer in raw["offers"]:
         offer["wrong"] = 1
-    assert refused(raw)[1].endswith("and 3 more")
+    assert refused(raw)[1].endswith(f"and {len(raw['offers']) - MAX_ERRORS_NAMED} more")
 
 
 CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
@@ -125,6 +180,11 @@ def test_a_senseless_policy_is_refused(
     code, detail = refused(raw)
     assert code == "policy_senseless"
     assert said in detail
+    found = examine_policy(json.dumps(raw))
+    assert found.policy is None
+    assert found.problem is not None
+    assert [breach.rule for breach in found.breaches] == [code]
+    assert said in found.breaches[0].text_en
 
 
 def test_percentages_that_stack_to_the_whole_price_are_refused(raw: dict[str, Any]) -> None:
@@ -183,6 +243,7 @@ def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(PolicyRefused) as caught:
         load_policy(text)
     assert caught.value.problem.code == "policy_malformed"
+    assert [breach.rule for breach in examine_policy(text).breaches] == ["policy_malformed"]
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

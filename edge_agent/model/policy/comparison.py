@@ -30,9 +30,9 @@ class Change:
 
 
 def compared(old: Policy, new: Policy) -> list[Change]:
-    """Return what changed, in the order of the policy. Version and order of entries do not count.
+    """Return what changed, in the order of the policy; version and order of entries do not count.
 
-    A list whose order means something (tiers, from the lowest) counts as changed when it is another.
+    The order of tiers, from the lowest, does.
     """
     before, after = _flat(old), _flat(new)
     changes = list(_changes("", before, after))
@@ -47,9 +47,7 @@ def _flat(policy: Policy) -> dict[str, JsonValue]:
     plain = policy.model_dump(mode="json", exclude_none=True)
     for table, key in _NAMED.items():
         plain[table] = {entry[key]: entry for entry in plain[table]}
-    plain["coupon_templates"] = {
-        entry["offer"]["id"]: entry for entry in plain["coupon_templates"]
-    }
+    plain["coupon_templates"] = {entry["offer"]["id"]: entry for entry in plain["coupon_templates"]}
     return {key: value for key, value in plain.items() if key not in _LEFT_OUT}
 
 

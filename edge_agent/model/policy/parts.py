@@ -22,7 +22,9 @@ Share: TypeAlias = Annotated[int, Field(ge=0, le=10_000)]
 class PolicyPart(BaseModel):
     """Base of everything in a policy: strict, closed, immutable."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
 
 class Hours(PolicyPart):

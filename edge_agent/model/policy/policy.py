@@ -1,9 +1,9 @@
 """The policy as a whole: what holds at a station under one version.
 
-Every `Policy` object is lawful and consistent by construction: what pydantic cannot see in one value
-(an offer of an unknown tier, percentages that stack to 100 %) is refused here. What makes no sense
-(an offer that can never apply, one that sells below its margin floor) is refused when a policy is
-published or accepted: `edge_agent.model.policy.soundness` names the rule.
+Every `Policy` object is lawful and consistent by construction: what pydantic cannot see in one
+value (an offer of an unknown tier, percentages that stack to 100 %) is refused here. What makes no
+sense (an offer that can never apply, one that sells below its margin floor) is refused when a
+policy is published or accepted: `edge_agent.model.policy.soundness` names the rule.
 """
 
 from __future__ import annotations

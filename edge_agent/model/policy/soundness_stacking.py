@@ -37,9 +37,7 @@ def contradicting_groups(policy: Policy) -> Iterator[Breach]:
 
 def _price_offers(policy: Policy) -> list[_Placed]:
     kinds = get_args(PriceOffer)
-    return [
-        (place, offer) for place, offer in policy.all_offers() if isinstance(offer, kinds)
-    ]
+    return [(place, offer) for place, offer in policy.all_offers() if isinstance(offer, kinds)]
 
 
 def _void_permission(
@@ -95,7 +93,11 @@ def _never_best(policy: Policy) -> Iterator[Breach]:
     """
     kinds = get_args(PriceOffer)
     asking = max(
-        (STAGES.index(each.stage) for _, each in policy.all_offers() if isinstance(each, SpendSave)),
+        (
+            STAGES.index(each.stage)
+            for _, each in policy.all_offers()
+            if isinstance(each, SpendSave)
+        ),
         default=-1,
     )
     mine = [(n, each) for n, each in enumerate(policy.offers) if isinstance(each, kinds)]

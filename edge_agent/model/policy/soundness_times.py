@@ -84,9 +84,7 @@ def _candidates(conditions: Conditions, days: _Days) -> Iterator[int]:
         first = _ANY_DAY if last is None else last - _HORIZON_DAYS
     until = first + _HORIZON_DAYS if last is None else min(last, first + _HORIZON_DAYS)
     named = (day for day in chain(days.holidays, days.workdays) if day >= first)
-    yield from chain(
-        range(first, until + 1), (day for day in named if last is None or day <= last)
-    )
+    yield from chain(range(first, until + 1), (day for day in named if last is None or day <= last))
 
 
 def _comes(conditions: Conditions, day: int, days: _Days) -> bool:
