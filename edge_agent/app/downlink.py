@@ -12,7 +12,7 @@ from edge_agent.model.canonical import sha256_hex
 from edge_agent.model.catalogues import LeasesPayload, MembersPayload, PricesPayload
 from edge_agent.model.errors import MessageRefused, PolicyRefused, StorageUnavailable
 from edge_agent.model.ids import GradeId, PriceSetId, StationId
-from edge_agent.model.policy import load_policy
+from edge_agent.model.policy import accept_policy
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.records import DownlinkRefused
 from edge_agent.model.units import UnitPrice
@@ -199,7 +199,7 @@ class Downlink:
 
     async def _accept_policy(self, catalogue: SignedCatalogue) -> None:
         try:
-            policy = load_policy(catalogue.payload)
+            policy = accept_policy(catalogue.payload)
         except PolicyRefused as refusal:
             raise refuse("bad_content", refusal.detail) from None
         if policy.version != catalogue.version:

@@ -22,7 +22,7 @@ from edge_agent.model.policy import (
 )
 
 ROOT = Path(__file__).parents[2]
-TEXTS = {"text_zh": "优惠", "text_en": "offer"}
+TEXTS: dict[str, Any] = {"text_zh": "优惠", "text_en": "offer"}
 TUESDAY_MS = 1_793_635_200_000  # 2026-11-03 00:00 in China
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

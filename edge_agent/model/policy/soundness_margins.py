@@ -85,10 +85,10 @@ def share_of(offer: Offer, price_milli: int) -> Fraction:
         case FixedPrice():
             saved = fill * max(price_milli - offer.price_milli, 0) / price_milli
         case AmountOff():
-            saved = Fraction(min(offer.off_fen, fill))
+            saved = min(Fraction(offer.off_fen), fill)
         case SpendSave():
             fill = _full_steps(offer, fill if least else Fraction(0))
-            saved = offer.save_fen * (fill // offer.spend_fen if offer.stepwise else Fraction(1))
+            saved = Fraction(offer.save_fen * (fill // offer.spend_fen if offer.stepwise else 1))
         case _:
             return saved
     amounts = isinstance(offer, AmountOff | SpendSave)
