@@ -1,152 +1,216 @@
-"""What one offer is worth, whether its conditions hold, and how low a price may go.
+"""The price: the best combination laid out as lines, cut to the limits, and why not the others.
 
-Amounts are whole fen. An offer's worth is rounded half up once, on its own line; limits are rounded
-up, so that a floor is never undercut by a fraction of a fen.
+What would lead below the least payable amount is cut from the last lines: from coupons first (the
+one that expires latest before), then from offers in reverse order of the bill. Hence what is paid
+is what was listed less the sum of the lines, whatever a policy says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from edge_agent.model.policy import (
-    Conditions,
-    Hours,
-    Limits,
-    Offer,
-    Points,
+from edge_agent.core.combination import allow_each_other, best_combination, slot_of
+from edge_agent.core.eligibility import Refusal, lasting_refusal, shortfall
+from edge_agent.core.worth import (
+    Bid,
+    Candidate,
+    Figures,
+    bid_of,
+    figures_of,
+    missing_of,
+    price_offer,
 )
-from edge_agent.model.quote import MemberFacts, QuoteRequest, RejectReason
-from edge_agent.model.units import Money, divide_half_up
+from edge_agent.model.policy import STAGES, Policy, Stage
+from edge_agent.model.quote import CouponFacts, QuoteRequest, RejectReason
 
-Refusal: TypeAlias = tuple[RejectReason, int | None]
-"""Why an offer does not apply, and how much is missing in the unit that the reason names."""
-
-SECONDS_A_DAY: Final = 86_400
-EPOCH_WEEKDAY: Final = 4  # 1970-01-01 was a Thursday
+_ORDER: Final = {stage: place for place, stage in enumerate(STAGES)}
 
 
-def worth_of(offer: Offer, base_fen: int, volume_ml: int) -> int:
-    """Return the fen that an offer takes off, counted from `base_fen` and rounded once."""
-    if offer.kind == "percent_off":
-        return divide_half_up(base_fen * offer.off_bp, 10_000)
-    if offer.kind == "per_litre_off":
-        return divide_half_up(volume_ml * offer.off_milli, 10_000)
-    steps = base_fen // offer.spend_fen
-    return offer.save_fen * (steps if offer.stepwise else min(steps, 1))
+@dataclass(frozen=True, slots=True)
+class Field:
+    """All that may take part in a sale: who is out for good, and who is in, given enough fuel."""
+
+    candidates: tuple[Candidate, ...]
+    """Those that no lasting condition keeps out."""
+    refused: tuple[tuple[Candidate, Refusal], ...]
+    unknown: tuple[CouponFacts, ...]
+    """Coupons of templates that the policy does not know."""
 
 
-def missing_of(offer: Offer, base: Money) -> Money | None:
-    """Return how much more to spend for an offer to apply (again); None when that is no help."""
-    if offer.kind != "spend_save":
-        return None
-    if base.fen >= offer.spend_fen and not offer.stepwise:
-        return None
-    return Money(offer.spend_fen - base.fen % offer.spend_fen)
+def field_of(request: QuoteRequest, policy: Policy) -> Field:
+    """Judge every offer of the policy and every presented coupon by what fuel cannot change."""
+    found, refused, unknown = list[Candidate](), list[tuple[Candidate, Refusal]](), []
+    for entrant in _entrants(request, policy):
+        if isinstance(entrant, CouponFacts):
+            unknown.append(entrant)
+            continue
+        why = lasting_refusal(entrant, request, policy.calendar)
+        if why is None:
+            found.append(entrant)
+        else:
+            refused.append((entrant, why))
+    return Field(tuple(found), tuple(refused), tuple(unknown))
 
 
-def least_payable(limits: Limits, request: QuoteRequest) -> Money:
-    """Return the amount below which no combination of offers may bring the price."""
-    listed = request.amount.fen
-    floor = listed - listed * limits.max_discount_bp // 10_000
-    net_price_milli = limits.price_floors_milli.get(request.grade)
-    if net_price_milli is not None:
-        floor = max(floor, -(-request.volume.ml * net_price_milli // 10_000))
-    return Money(min(floor, listed))
+def _entrants(request: QuoteRequest, policy: Policy) -> Iterator[Candidate | CouponFacts]:
+    for offer in policy.offers:
+        yield Candidate(offer)
+    for coupon in request.coupons:
+        template = policy.template(coupon.template)
+        yield coupon if template is None else Candidate(template.offer, coupon)
 
 
-def points_for(points: Points, payable: Money, member: MemberFacts | None) -> int:
-    """Return the points that a member earns on what is paid, on whole yuan only."""
-    return 0 if member is None else payable.fen // 100 * points.per_yuan
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """What each stage counts from, in fen."""
+
+    pump: int
+    line: int
+    basket: int
+    tender: int
+
+    def of(self, stage: Stage) -> int:
+        """Return the base of a stage."""
+        if stage == "pump":
+            return self.pump
+        if stage == "line":
+            return self.line
+        return self.basket if stage == "basket" else self.tender
 
 
-def refusal(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    """Return the first condition that does not hold, or None when all do."""
-    for check in _CHECKS:
-        found = check(conditions, request)
-        if found is not None:
-            return found
-    return None
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A price decided: the lines of the bill, and what else might have applied."""
+
+    request: QuoteRequest
+    figures: Figures
+    bases: Bases
+    payable_fen: int
+    lines: tuple[tuple[Bid, int], ...]
+    """In the order of the bill, cut to the limits; none of them nothing."""
+    cut: tuple[Bid, ...]
+    """Chosen, but the limits leave nothing of them."""
+    others: tuple[Bid, ...]
+    """Their conditions hold, but they are not of the best combination."""
+    short: tuple[tuple[Candidate, Refusal], ...]
+    """More fuel would bring them in."""
 
 
-def _tier(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    if conditions.tiers is None:
-        return None
-    if request.member is None:
-        return RejectReason.MEMBERS_ONLY, None
-    return None if request.member.tier in conditions.tiers else (RejectReason.TIER, None)
+@dataclass(frozen=True, slots=True)
+class Bids:
+    """What may apply at one amount of fuel."""
+
+    request: QuoteRequest
+    figures: Figures
+    able: tuple[Bid, ...]
+    short: tuple[tuple[Candidate, Refusal], ...]
 
 
-def _grade(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    if conditions.grades is None or request.grade in conditions.grades:
-        return None
-    return RejectReason.GRADE, None
+def bids_of(request: QuoteRequest, field: Field, policy: Policy) -> Bids:
+    """Work out the bids at a request's amount of fuel; the field holds for any amount."""
+    figures = figures_of(request, policy)
+    able, short = list[Bid](), list[tuple[Candidate, Refusal]]()
+    for candidate in field.candidates:
+        why = shortfall(candidate, request)
+        if why is not None:
+            short.append((candidate, why))
+            continue
+        offer = price_offer(candidate.offer)
+        if offer is not None:
+            able.append(bid_of(candidate, offer, figures, request, policy))
+    return Bids(request, figures, tuple(able), tuple(short))
 
 
-def _validity(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    start, end = conditions.valid_from_ms, conditions.valid_until_ms
-    if end is not None and request.at_ms >= end:
-        return RejectReason.EXPIRED, None
-    if start is not None and request.at_ms < start:
-        return RejectReason.NOT_YET, -(-(start - request.at_ms) // 1000)
-    return None
+def decide(bids: Bids) -> Decision:
+    """Decide what is to be paid."""
+    figures = bids.figures
+    chosen = best_combination(bids.able, figures)
+    bases, worths = _worths(sorted(chosen, key=_bill_order), figures)
+    amounts = _cut(worths, figures)
+    names = {bid.candidate.name for bid in chosen}
+    laid_out = [(bid, left) for (bid, _), left in zip(worths, amounts, strict=True)]
+    return Decision(
+        request=bids.request,
+        figures=figures,
+        bases=bases,
+        payable_fen=figures.listed_fen - sum(amounts),
+        lines=tuple(line for line in laid_out if line[1]),
+        cut=tuple(bid for bid, left in laid_out if not left),
+        others=tuple(bid for bid in bids.able if bid.candidate.name not in names),
+        short=bids.short,
+    )
 
 
-def _weekday(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    if conditions.weekdays is None:
-        return None
-    day, second = _local(request)
-    if _iso_weekday(day) in conditions.weekdays:
-        return None
-    days = next(n for n in range(1, 7) if _iso_weekday(day + n) in conditions.weekdays)
-    return RejectReason.WEEKDAY, days * SECONDS_A_DAY - second
+def _bill_order(bid: Bid) -> tuple[int, int, str]:
+    return _ORDER[bid.offer.stage], bid.offer.priority, bid.candidate.name
 
 
-def _hours(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    if conditions.hours is None:
-        return None
-    _, second = _local(request)
-    if any(_within(window, second // 60) for window in conditions.hours):
-        return None
-    return RejectReason.HOURS, _seconds_until(conditions.hours, second)
+def _worths(chosen: Sequence[Bid], figures: Figures) -> tuple[Bases, list[tuple[Bid, int]]]:
+    """Return what each stage counts from, and what each bid takes off; `chosen` as on the bill."""
+    worths, off = list[tuple[Bid, int]](), dict.fromkeys(STAGES, 0)
+
+    def count(stage: Stage, base: int) -> int:
+        for bid in chosen:
+            if bid.offer.stage == stage:
+                worth = bid.worth(base)
+                worths.append((bid, worth))
+                off[stage] += worth
+        return off[stage]
+
+    line = figures.fuel_fen - count("pump", figures.fuel_fen)
+    subtotal = line + figures.goods_fen - count("line", line)
+    basket = max(subtotal, 0)
+    tender = max(subtotal - count("basket", basket) - figures.others_fen, 0)
+    count("tender", tender)
+    return Bases(figures.fuel_fen, line, basket, tender), worths
 
 
-def _volume(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    short = (conditions.min_volume_ml or 0) - request.volume.ml
-    return (RejectReason.MIN_VOLUME, short) if short > 0 else None
+def _cut(worths: Sequence[tuple[Bid, int]], figures: Figures) -> list[int]:
+    """Return what the limits leave of each line."""
+    amounts = [worth for _, worth in worths]
+    excess = sum(amounts) - (figures.listed_fen - figures.least_fen)
+    if excess <= 0:
+        return amounts
+    for place in sorted(range(len(worths)), key=lambda place: _cut_order(worths, place)):
+        taken = min(amounts[place], excess)
+        amounts[place] -= taken
+        excess -= taken
+    return amounts
 
 
-def _amount(conditions: Conditions, request: QuoteRequest) -> Refusal | None:
-    short = (conditions.min_amount_fen or 0) - request.amount.fen
-    return (RejectReason.MIN_AMOUNT, short) if short > 0 else None
+def _cut_order(worths: Sequence[tuple[Bid, int]], place: int) -> tuple[bool, int, int]:
+    """Coupons first, the latest expiry and then the highest id before; then the bill's end."""
+    bid = worths[place][0]
+    # The bit is the lower the later a coupon expires.
+    return (False, bid.bit, 0) if bid.candidate.coupon is not None else (True, 0, -place)
 
 
-_CHECKS: Final[Sequence[Callable[[Conditions, QuoteRequest], Refusal | None]]] = (
-    _tier,
-    _grade,
-    _validity,
-    _weekday,
-    _hours,
-    _volume,
-    _amount,
-)
-"""What more fuel would mend comes last, so that it is named only when nothing else is amiss."""
+# --- why not --------------------------------------------------------------------------------------
 
 
-def _local(request: QuoteRequest) -> tuple[int, int]:
-    """Return the station's day (0 is 1970-01-01) and the second of that day."""
-    return divmod(request.at_ms // 1000 + request.utc_offset_minutes * 60, SECONDS_A_DAY)
+def why_not(bid: Bid, decision: Decision) -> Refusal:
+    """Return why an offer whose conditions hold is not of the best combination."""
+    base = decision.bases.of(bid.offer.stage)
+    if not bid.worth(base):
+        missing = missing_of(bid.offer, base)
+        if missing is not None:
+            return RejectReason.SPEND, missing
+        return (
+            RejectReason.NO_EFFECT if bid.saves(base) <= 0 else RejectReason.LIMIT_REACHED
+        ), None
+    applied = [line for line, _ in decision.lines]
+    slot = slot_of(bid)
+    if any(slot_of(line) == slot for line in applied):
+        return RejectReason.GROUP_TAKEN, None
+    if any(not allow_each_other(bid.offer, line.offer) for line in applied):
+        return RejectReason.NOT_STACKABLE, None
+    kept = bid.candidate.coupon is not None
+    return (RejectReason.COUPON_KEPT if kept else RejectReason.NOT_BEST), None
 
 
-def _iso_weekday(day: int) -> int:
-    return (day + EPOCH_WEEKDAY - 1) % 7 + 1
-
-
-def _within(window: Hours, minute: int) -> bool:
-    if window.start_minute < window.end_minute:
-        return window.start_minute <= minute < window.end_minute
-    return minute >= window.start_minute or minute < window.end_minute
-
-
-def _seconds_until(windows: Sequence[Hours], second: int) -> int:
-    return min((window.start_minute * 60 - second) % SECONDS_A_DAY for window in windows)
+def why_cut(bid: Bid) -> Refusal:
+    """Return why a chosen offer is none of the lines."""
+    kept = bid.candidate.coupon is not None
+    return (RejectReason.COUPON_KEPT if kept else RejectReason.LIMIT_REACHED), None

@@ -102,6 +102,8 @@ class QuoteRequest:
             raise ValueError("a dispenser's volume and amount, and points, are never negative")
         if any(line.pieces < 1 or line.amount.fen < 0 for line in self.goods):
             raise ValueError("goods are at least one piece and never cost less than nothing")
+        if len({coupon.serial for coupon in self.coupons}) < len(self.coupons):
+            raise ValueError("a coupon is presented once")
 
     @property
     def listed(self) -> Money:
