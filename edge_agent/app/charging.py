@@ -72,7 +72,7 @@ class Charging:
         self._till = till
         self._purses = purses
         self._confirmation = confirmation
-        self.fleet = Fleet(around, till)
+        self.fleet = Fleet(around, till, confirmation)
         self._flagged: dict[tuple[str, str], int] = {}
 
     async def judge(self, claim: Claim, offers: Sequence[TenderOffer]) -> Charge:
@@ -149,6 +149,15 @@ class Charging:
         day = self._around.books.usage("account", member.account, self._midnight_ms()).amount
         bounds.append(Money(max(limits.amount_per_day_fen - day.fen, 0)))
         return min(bounds)
+
+    async def prepare_plate(self, member: Member, policy: Policy) -> None:
+        """Ask headquarters for what a plate may be charged at most, where less is leased here."""
+        if member.account is None or not (policy.plate_pay.enabled and member.plate_pay):
+            return
+        leased = self._purses.open(member, policy).leased(self._around.lender.now_ms())
+        missing = policy.plate_pay.max_amount_fen - leased.fen
+        if missing > 0 and self._around.lender.linked():
+            await self._around.lender.ask("balance", member.account, missing)
 
     # --- parts ------------------------------------------------------------------------------
 

@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
+from edge_agent.app.confirmation import Confirmation
 from edge_agent.app.till import Surroundings, Till
 from edge_agent.core import usage_rules
+from edge_agent.core.point import Point
 from edge_agent.core.station_calendar import day_start_ms, month_start_ms, week_start_ms
 from edge_agent.core.usage_rules import Fills, UsageFacts
 from edge_agent.model.dispenser import Preset
-from edge_agent.model.errors import Problem
+from edge_agent.model.errors import CommandRefused, Problem
+from edge_agent.model.fuelling import AuthoriseRequest
 from edge_agent.model.membership import Member
+from edge_agent.model.station import NozzlePlan
 from edge_agent.model.units import Money, UnitPrice
+from edge_agent.model.wishes import SecondFactor
+
+LIFT_FIRST: Final = Problem(
+    "fleet_lift_first",
+    "车队车辆请先提枪再授权",
+    "a fleet's vehicle: lift the nozzle, then authorise",
+)
 
 
 class Fleet:
     """Holds members against the rules of use that came with them (rows L1, L2)."""
 
-    def __init__(self, around: Surroundings, till: Till) -> None:
+    def __init__(self, around: Surroundings, till: Till, confirmation: Confirmation) -> None:
         self._around = around
         self._till = till
+        self._confirmation = confirmation
+
+    async def admitted(
+        self,
+        request: AuthoriseRequest,
+        point: Point,
+        member: Member,
+        second: SecondFactor | None,
+        operator: str,
+    ) -> AuthoriseRequest:
+        """Return a wish to release a point for a member, preset to what the rules allow.
+
+        Raises:
+            CommandRefused: the rules forbid it (`fleet_...`).
+            SaleRefused: the driver has to prove who it is (`second_factor_...`, `pin_...`,
+                `member_code_...`).
+        """
+        rules = member.rules
+        if rules is None:
+            return request
+        nozzle = _nozzle(point)
+        problem = self.problem(
+            member, grade=nozzle.grade, odometer_km=request.odometer_km, pin_proven=True
+        )
+        if problem is not None:
+            raise CommandRefused(problem, f"FP {point.fp}")
+        if rules.pin:
+            proved = await self._confirmation.confirm(
+                second, member, operator=operator, allowed="member"
+            )
+            if proved.records:
+                await self._around.books.append(proved.records)
+        if point.applied is None:
+            return request
+        wished = request.preset
+        if wished is None and request.prepaid:
+            wished = Preset(amount=request.prepaid)
+        price = point.applied.prices[nozzle.logical]
+        return replace(request, preset=self.limit(member, price, wished))
 
     def problem(
         self,
@@ -67,3 +120,12 @@ class Fleet:
             this_month=books.visits(member.ref, month_ms) + begun,
             amount_this_month=paid + Money(sum(waiting)),
         )
+
+
+def _nozzle(point: Point) -> NozzlePlan:
+    """Return the nozzle that will be used, where that is known already."""
+    if point.lifted is not None:
+        return point.plan.nozzle(point.lifted)
+    if len(point.plan.nozzles) > 1:
+        raise CommandRefused(LIFT_FIRST, f"FP {point.fp}")
+    return point.plan.nozzles[0]

@@ -2,8 +2,9 @@
 prepayment.
 
 A plate releases a nozzle when a camera is sure of it, its member has consented, the policy allows
-plate pay and stored value is there; the dispenser is preset to what may be charged, so that no
-driver owes more than the account holds. Whatever does not fit stays an ordinary sale.
+plate pay, a fleet's rules allow this fuel here and now, and stored value is there; the dispenser is
+preset to what may be charged, so that no driver owes more than the account holds. Whatever does not
+fit, or needs the driver's word (PIN, odometer), stays the attendant's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from edge_agent.model.membership import KnownPlate
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.policy import Policy
 from edge_agent.model.records import FuellingCompleted
+from edge_agent.model.station import NozzlePlan
 from edge_agent.model.units import Money
 from edge_agent.ports import BlindIndex, Books, Catalogues, Clock
 
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 FRESH_MS = 90_000
 """A plate that was last seen longer ago than this may have driven off since."""
+ML_MILLI_A_FEN = 10_000
+"""Millilitres times thousandths of a yuan per litre, in a fen."""
 LEAST_LIMIT = Money(1_000)
 """With less than 10 yuan to spend, the attendant decides."""
 
@@ -73,13 +77,27 @@ class SelfService:
             return
         ref = PlateRef(self._index.of("plate", sighting.plate.text))
         member = self._catalogues.member_by_index("plate", ref)
-        plate = KnownPlate(ref, sighting.plate.masked(), member)
+        colour = sighting.plate.colour.value
+        plate = KnownPlate(ref, sighting.plate.masked(), member, colour)
         age_ms = max(self._clock.wall_ms() - sighting.at_ms, 0)
         seen_ms = self._clock.monotonic_ms() - age_ms
         self._visits = seen(self._visits, sighting.bay, plate, seen_ms)
+        self._look_ahead(sighting.bay, plate)
         for fp, point in self._forecourt.points().items():
             if point.plan.bay == sighting.bay:
                 self._on_point(fp)
+
+    def _look_ahead(self, bay: BayId, plate: KnownPlate) -> None:
+        """Ask headquarters once a visit for what a plate may be charged, while its car parks.
+
+        A lifted nozzle waits for nobody, so what is not leased by then is not there.
+        """
+        visit, member = self.visit_at(bay), plate.member
+        if visit is None or member is None or visit.arrived_ms != visit.seen_ms:
+            return
+        asking = asyncio.ensure_future(self._pos.charging.prepare_plate(member, self._policy()))
+        self._tasks.add(asking)
+        asking.add_done_callback(self._tasks.discard)
 
     def visit_at(self, bay: BayId | None) -> Visit | None:
         """Return the visit at a bay."""
@@ -105,36 +123,50 @@ class SelfService:
     def _wish(self, point: Point) -> AuthoriseRequest | None:
         policy = self._policy()
         visit = self.visit_at(point.plan.bay)
-        if visit is not None and self._may_pay(visit):
-            limit = self._plate_limit(visit, policy)
-            if limit is not None and visit.plate.member is not None:
-                return AuthoriseRequest(
-                    point.fp, "plate", Preset(amount=limit), visit.plate.member.ref, visit.plate.ref
-                )
         if point.lifted is None:
             return None
         nozzle = point.plan.nozzle(point.lifted)
+        if visit is not None and self._may_pay(visit):
+            preset = self._plate_preset(visit, policy, point, nozzle)
+            if preset is not None and visit.plate.member is not None:
+                return AuthoriseRequest(
+                    point.fp,
+                    "plate",
+                    preset,
+                    visit.plate.member.ref,
+                    visit.plate.ref,
+                    plate_colour=visit.plate.colour,
+                )
         if policy.auto_authorise.covers(nozzle.number, nozzle.grade):
-            return AuthoriseRequest(point.fp, "policy")
+            colour = None if visit is None else visit.plate.colour
+            return AuthoriseRequest(point.fp, "policy", plate_colour=colour)
         return None
 
     def _may_pay(self, visit: Visit) -> bool:
         """The car that is seen must be the one that lifts: seen lately, and not served yet."""
         return not visit.served and self._clock.monotonic_ms() - visit.seen_ms <= FRESH_MS
 
-    def _plate_limit(self, visit: Visit, policy: Policy) -> Money | None:
-        """Return up to how much this plate may be charged now; None for not at all."""
+    def _plate_preset(
+        self, visit: Visit, policy: Policy, point: Point, nozzle: NozzlePlan
+    ) -> Preset | None:
+        """Return what this plate may fill now; None for not without the attendant.
+
+        The grade is judged at the lift, not at the payment (rows C6, L1).
+        """
         member = visit.plate.member
-        if member is None or member.account is None:
+        if member is None or member.account is None or point.applied is None:
             return None
-        if not (policy.plate_pay.enabled and member.plate_pay):
+        charging = self._pos.charging
+        limit = charging.plate_limit(member, policy, self._promised(member.account))
+        if limit < LEAST_LIMIT or charging.fleet.problem(member, grade=nozzle.grade) is not None:
             return None
-        account = self._books.account(member.account)
-        if account is None:
-            return None
-        free = account.available - self._promised(member.account)
-        limit = min(free, Money(policy.plate_pay.max_amount_fen))
-        return limit if limit >= LEAST_LIMIT else None
+        price = point.applied.prices[nozzle.logical]
+        preset = charging.fleet.limit(member, price, Preset(amount=limit))
+        if preset is not None and preset.volume is not None:
+            # As an amount, so that what is promised on an account can be counted.
+            preset = Preset(amount=Money(preset.volume.ml * price.milli // ML_MILLI_A_FEN))
+        enough = preset is not None and preset.amount is not None and preset.amount >= LEAST_LIMIT
+        return preset if enough else None
 
     def _promised(self, account: AccountRef) -> Money:
         """Return what fuellings that plates released on this account may still cost."""

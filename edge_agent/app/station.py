@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_agent.app.forecourt import Forecourt
 from edge_agent.app.point_of_sale import PointOfSale
 from edge_agent.app.self_service import SelfService
 from edge_agent.app.sync import Sync
 from edge_agent.core.point import Point, fp_state
-from edge_agent.model.errors import Problem
+from edge_agent.model.errors import Problem, RefusedError
 from edge_agent.model.fuelling import AuthoriseRequest
 from edge_agent.model.ids import FuellingId, GradeId, MemberRef
 from edge_agent.model.prices import PriceSet
@@ -27,7 +28,10 @@ from edge_agent.model.views import (
     StationView,
     UnpaidView,
 )
+from edge_agent.model.wishes import SecondFactor
 from edge_agent.ports import Books, Catalogues, Clock
+
+logger = logging.getLogger(__name__)
 
 PRICE_CHECK_S = 1.0
 """How often the price set in force is looked up, so that one becomes valid within a second."""
@@ -122,20 +126,40 @@ class Station:
                 self.touch()
             await asyncio.sleep(PRICE_CHECK_S)
 
-    async def authorise(self, request: AuthoriseRequest) -> FuellingId:
+    async def authorise(
+        self, request: AuthoriseRequest, second: SecondFactor | None = None, operator: str = ""
+    ) -> FuellingId:
         """Release a point; the member whose plate stands at its bay is bound to the fuelling.
+
+        A fleet's rules of use hold for a member that is named. One whose plate merely stands there
+        is not bound where they forbid the fuel: then it is an ordinary sale.
+
+        Args:
+            request: what is asked for.
+            second: what proves a driver whose fleet asks for a PIN.
+            operator: who asks.
 
         Raises:
             KeyError, CommandRefused, StorageUnavailable: as `Forecourt.authorise`.
+            CommandRefused: a fleet's rules forbid it (`fleet_...`).
+            SaleRefused: the driver has to prove who it is (`second_factor_...`, `pin_...`).
         """
-        visit = self.self_service.visit_at(self.forecourt.point(request.fp).plan.bay)
-        if request.member is None and visit is not None and not visit.served:
+        point = self.forecourt.point(request.fp)
+        visit = self.self_service.visit_at(point.plan.bay)
+        if visit is not None and request.plate_colour is None:
+            request = replace(request, plate_colour=visit.plate.colour)
+        fleet = self.pos.charging.fleet
+        if request.member is not None:
+            member = self._catalogues.member(request.member)
+            if member is not None:
+                request = await fleet.admitted(request, point, member, second, operator)
+        elif visit is not None and not visit.served and visit.plate.member is not None:
             member = visit.plate.member
-            ref = None if member is None else member.ref
-            bound = AuthoriseRequest(
-                request.fp, request.by, request.preset, ref, None, request.prepaid
-            )
-            return await self.forecourt.authorise(bound)
+            bound = replace(request, member=member.ref, plate=None)
+            try:
+                request = await fleet.admitted(bound, point, member, second, operator)
+            except RefusedError as error:
+                logger.info("not bound", extra={"fp": request.fp, "code": error.problem.code})
         return await self.forecourt.authorise(request)
 
     def touch(self) -> None:

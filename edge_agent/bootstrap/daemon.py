@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import edge_agent
 from edge_agent.api.gate import LOOPBACK_NAMES
@@ -23,7 +24,7 @@ from edge_agent.config.loading import load_config
 from edge_agent.config.paths import StationPaths
 from edge_agent.config.station import StationConfig
 from edge_agent.model import topics
-from edge_agent.model.errors import StorageUnavailable
+from edge_agent.model.errors import ConfigRefused, Problem, StorageUnavailable
 from edge_agent.model.ids import CameraId
 from edge_agent.model.records import RecordBody, StationStarted, StationStopped
 from edge_agent.model.station import StationPlan
@@ -35,7 +36,11 @@ from edge_agent.observe.time_service import synchronisation
 from edge_agent.ports import Books
 from edge_agent.security.blind_index import KeyedIndex
 from edge_agent.security.key_files import read_secret
+from edge_agent.security.member_codes import SignedMemberCodes
+from edge_agent.security.pins import GuardedPins
+from edge_agent.security.sealing import Sealer
 from edge_agent.security.signatures import TrustedKeys
+from edge_agent.security.staff import load_staff
 from edge_agent.store.station import StationStore
 from edge_agent.uplink.mqtt import MqttUplink
 from edge_agent.uplink.parking import ParkingFolder
@@ -43,6 +48,11 @@ from edge_agent.uplink.settings import MqttSettings, TlsSettings
 
 logger = logging.getLogger(__name__)
 
+NO_SEAL_KEY = Problem(
+    "seal_key_missing",
+    "缺少数据加密密钥且无法生成，请按安装文档创建",
+    "the key that seals personal data is missing and cannot be made here: see docs/install.md",
+)
 READY_LOOK_S = 0.05
 REST_WITHIN_S = 20.0
 """How long a stop waits for running fuellings; systemd kills after 30 s."""
@@ -80,8 +90,10 @@ class _Daemon:
         uplink = self._uplink(config, plan, boot_id, entropy)
         verifier = TrustedKeys.load(self.paths.key(config.keys.hq_public_keys))
         index = KeyedIndex.load(self.paths.key(config.keys.blind_index))
+        sealer = self._sealer(self.paths.key(config.keys.seal))
+        staff = load_staff(self.paths.key(config.keys.staff))
         with StationStore.open(
-            self.paths.ledger, clock=clock, entropy=entropy,
+            self.paths.ledger, clock=clock, entropy=entropy, sealer=sealer,
             ballast_bytes=config.storage.reserve_mib * 1024 * 1024,
         ) as store:  # fmt: skip
             eyes = Eyes(plan.cameras, lambda camera: self._camera_address(config, camera), clock)
@@ -93,7 +105,8 @@ class _Daemon:
                     boot_id=boot_id, clock=clock, entropy=entropy, store=store,
                     transports=lambda bus: open_bus(config.transport(bus.bus), bus, self.paths),
                     uplink=uplink,
-                    index=index, verifier=verifier,
+                    index=index, verifier=verifier, codes=SignedMemberCodes(verifier),
+                    pins=GuardedPins(clock), staff=staff,
                     parking=ParkingFolder(self.paths.parked, clock),
                     utc_offset_minutes=config.station.utc_offset_minutes, cameras=eyes.views,
                 )
@@ -202,6 +215,12 @@ class _Daemon:
             config_sha256=hashlib.sha256(self.paths.config.read_bytes()).hexdigest(),
             clock_trusted=agent.outside.clock.trusted,
         )
+
+    def _sealer(self, path: Path) -> Sealer:
+        try:
+            return Sealer.load_or_create(path)
+        except OSError as error:
+            raise ConfigRefused(NO_SEAL_KEY, f"{path}: {error.strerror}") from error
 
     def _camera_address(self, config: StationConfig, camera: CameraId) -> str:
         def secret(file: str) -> bytes:

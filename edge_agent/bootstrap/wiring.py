@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers import registry
 from drivers.runner import BusRunner
 from edge_agent.app.downlink import Downlink
 from edge_agent.app.forecourt import Forecourt
-from edge_agent.app.point_of_sale import PointOfSale, Till
+from edge_agent.app.lending import Lending
+from edge_agent.app.point_of_sale import PointOfSale
 from edge_agent.app.self_service import SelfService
 from edge_agent.app.station import Station, StationFacts
 from edge_agent.app.supervisor import Loop
 from edge_agent.app.sync import StationIdentity, Sync
+from edge_agent.app.till import Surroundings, Till
 from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
 from edge_agent.model.ids import BusId, FpId, PlateRef
 from edge_agent.model.station import BusPlan, StationPlan
@@ -24,7 +26,9 @@ from edge_agent.ports import (
     BlindIndex,
     Clock,
     Entropy,
+    MemberCodes,
     Parking,
+    Pins,
     SignatureVerifier,
     Transport,
     Uplink,
@@ -99,9 +103,13 @@ class Outside:
     uplink: Uplink
     index: BlindIndex
     verifier: SignatureVerifier
+    codes: MemberCodes
+    pins: Pins
     parking: Parking
     utc_offset_minutes: int
     cameras: Callable[[], Sequence[CameraView]]
+    staff: Mapping[str, str] = field(default_factory=dict)
+    """Hashed PIN by name: who may confirm beside the attendant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,7 @@ class Agent:
     """The use cases of one station, wired."""
 
     station: Station
+    lending: Lending
     dispensers: DispenserBuses
     outside: Outside
 
@@ -119,6 +128,7 @@ class Agent:
             Loop("forecourt", self.station.forecourt.run, essential=True),
             Loop("station", self.station.run),
             Loop("sync", self.station.sync.run),
+            Loop("lending", self.lending.run),
             *buses,
         ]
 
@@ -138,10 +148,13 @@ def assemble(outside: Outside) -> Agent:
     books, catalogues = outside.store.books, outside.store.catalogues
     dispensers = DispenserBuses(plan.buses, outside.transports, clock, entropy)
     masks: dict[PlateRef, str] = {}
+    lending = Lending(plan.station, books, outside.uplink, clock, entropy)
     pos = PointOfSale(
-        books, catalogues, outside.index, clock, entropy,
-        Till(plan, outside.utc_offset_minutes, masks.get),
-    )  # fmt: skip
+        Surroundings(
+            books, catalogues, outside.index, clock, entropy, lending, outside.codes, outside.pins
+        ),
+        Till(plan, outside.utc_offset_minutes, masks.get, outside.staff),
+    )
     forecourt = Forecourt(
         plans=plan.fuelling_points(), books=books, dispensers=dispensers, clock=clock,
         entropy=entropy, unpaid_limit=lambda: pos.policy().unpaid_limit,
@@ -151,13 +164,15 @@ def assemble(outside: Outside) -> Agent:
         clock=clock, policy=pos.policy,
     )  # fmt: skip
     sync = _sync(outside, plan)
+    sync.on_heard(lending.on_heard)
+    sync.on_reply(lending.on_reply)
     books.subscribe(lambda _: sync.notify())
     station = Station(
         facts=outside.facts, forecourt=forecourt, pos=pos, self_service=self_service, sync=sync,
         books=books, catalogues=catalogues, clock=clock, cameras=outside.cameras,
     )  # fmt: skip
     books.subscribe(lambda _: station.touch())
-    return Agent(station, dispensers, outside)
+    return Agent(station, lending, dispensers, outside)
 
 
 def _sync(outside: Outside, plan: StationPlan) -> Sync:

@@ -81,3 +81,28 @@ def schema() -> None:
     from edge_agent.config.reference import schema as schema_of  # noqa: PLC0415
 
     answer(schema_of())
+
+
+@app.command(
+    help=say(
+        "Give a member of staff a PIN, to confirm beside the attendant; takes effect at the next"
+        " start.",
+        "为员工设置确认密码，重启后生效。",
+    )
+)
+def staff(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None:
+    """Enrol a member of staff in the key file; the PIN is asked for and never shown."""
+    from edge_agent.config.loading import load_config  # noqa: PLC0415
+    from edge_agent.security.pins import hash_pin  # noqa: PLC0415
+    from edge_agent.security.staff import enrol  # noqa: PLC0415
+
+    paths = paths_of(context)
+    path = paths.key(load_config(paths.config).config.keys.staff)
+    pin = typer.prompt(say("PIN", "密码"), hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        hashed = hash_pin(pin)
+    except ValueError:
+        talk(say("A PIN has 6 to 12 digits.", "密码须为6至12位数字。"))
+        raise typer.Exit(Exit.USAGE) from None
+    enrol(path, name, hashed)
+    talk(say(f"{name} may confirm after the next start.", f"{name} 重启后可以确认。"))

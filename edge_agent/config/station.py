@@ -199,6 +199,14 @@ class KeysSection(Section):
     blind_index: KeyFile = Field(
         default="blind-index.key", description="Key under which members are looked up."
     )
+    seal: KeyFile = Field(
+        default="seal.key",
+        description="Key under which personal data is sealed; made at the first start.",
+    )
+    staff: KeyFile = Field(
+        default="staff.json",
+        description="Who may confirm beside the attendant, with hashed PINs; may be absent.",
+    )
 
 
 class StorageSection(Section):
