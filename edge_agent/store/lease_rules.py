@@ -19,14 +19,16 @@ def judge_taken(connection: sqlite3.Connection, taken: Sequence[LeaseTerms]) -> 
     """Check leases that come into force: each once, ever.
 
     Raises:
-        SaleRefused: `lease_repeated`; `lease_overdrawn` when its parts are more than it.
+        SaleRefused: `lease_known`; `lease_malformed` when its buckets are not its amount.
     """
     seen: set[str] = set()
     for terms in taken:
         if terms.lease_id in seen or standing(connection, terms.lease_id) is not None:
-            raise refuse("lease_repeated", terms.lease_id)
-        if terms.amount < 1 or sum(each.points for each in terms.buckets) > terms.amount:
-            raise refuse("lease_overdrawn", terms.lease_id)
+            raise refuse("lease_known", terms.lease_id)
+        if terms.amount < 1 or (
+            terms.asset == "points" and sum(each.points for each in terms.buckets) != terms.amount
+        ):
+            raise refuse("lease_malformed", terms.lease_id)
         seen.add(terms.lease_id)
 
 
@@ -36,7 +38,7 @@ def judge_closed(connection: sqlite3.Connection, body: LeaseClosed) -> None:
     A lease that is recalled before it came is closed unseen: of it nothing will ever be spent.
 
     Raises:
-        SaleRefused: `lease_unknown`, `lease_not_open` or `lease_miscounted`.
+        SaleRefused: `lease_unknown`, `lease_over` or `lease_mismatched`.
     """
     found = standing(connection, body.lease_id)
     if found is None:
@@ -44,9 +46,9 @@ def judge_closed(connection: sqlite3.Connection, body: LeaseClosed) -> None:
             raise refuse("lease_unknown", body.lease_id)
         return
     if found.state == LeaseState.CLOSED:
-        raise refuse("lease_not_open", body.lease_id)
+        raise refuse("lease_over", body.lease_id)
     if found.spent != body.spent:
-        raise refuse("lease_miscounted", body.lease_id)
+        raise refuse("lease_mismatched", body.lease_id)
 
 
 def judge_moved(connection: sqlite3.Connection, body: AssetMoved, now_ms: int) -> None:
@@ -65,7 +67,7 @@ def judge_moved(connection: sqlite3.Connection, body: AssetMoved, now_ms: int) -
     if found is None:
         raise refuse("lease_unknown", body.lease_id)
     if (found.asset, found.holder) != (body.asset, body.holder):
-        raise refuse("lease_mismatch", body.lease_id)
+        raise refuse("lease_mismatched", body.lease_id)
     if body.delta < 0:
         _judge_draw(connection, found, body, now_ms)
     elif found.spent < body.delta:
@@ -80,7 +82,7 @@ def _judge_draw(
     if body.asset == "coupon" and coupon_used(connection, body.holder):
         raise refuse("coupon_used", body.holder)
     if found.state != LeaseState.OPEN:
-        raise refuse("lease_not_open", body.lease_id or "")
+        raise refuse("lease_over", body.lease_id or "")
     if found.expires_ms <= now_ms:
         raise refuse("lease_expired", body.lease_id or "")
     if found.spent - body.delta > found.amount:
@@ -94,12 +96,12 @@ def _judge_buckets(found: Standing, body: AssetMoved, now_ms: int) -> None:
     asked: Counter[int] = Counter()
     for bucket in body.buckets:
         if bucket.points < 1:
-            raise refuse("lease_overdrawn", body.lease_id or "")
+            raise refuse("lease_mismatched", body.lease_id or "")
         asked[bucket.expires_ms] += bucket.points
     if asked.total() != abs(body.delta):
-        raise refuse("lease_mismatch", body.lease_id or "")
+        raise refuse("lease_mismatched", body.lease_id or "")
     for expires_ms, points in asked.items():
         if points > (room if body.delta < 0 else drawn)[expires_ms]:
-            raise refuse("lease_overdrawn", body.lease_id or "")
+            raise refuse("lease_mismatched", body.lease_id or "")
         if body.delta < 0 and expires_ms <= now_ms:
             raise refuse("lease_expired", body.lease_id or "")

@@ -65,7 +65,6 @@ PROBLEMS: Final = {
             "the same request key came with other content: start again",
         ),
         *(problem for code, problem in LEASES.items() if code != LEASE_INSUFFICIENT.code),
-        Problem("coupon_used", "该优惠券已经使用过", "this coupon was used already"),
         Problem(
             "floor_not_allowed",
             "脱机限额只能用于储值余额",

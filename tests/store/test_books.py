@@ -13,9 +13,8 @@ import pytest
 
 from edge_agent.core.chain import genesis, verify
 from edge_agent.model.canonical import canonical_json
-from edge_agent.model.catalogues import MemberEntry
 from edge_agent.model.errors import CorruptionError, SaleRefused, StorageUnavailable
-from edge_agent.model.ids import AccountRef, FpId, FuellingId, SaleId
+from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
 from edge_agent.model.ledger import GENESIS_HASH, LedgerRecord
 from edge_agent.model.records import (
     BODIES,
@@ -24,7 +23,6 @@ from edge_agent.model.records import (
     PriceApplied,
     StationStarted,
     StopAllOrdered,
-    StoredValueMoved,
     TotaliserBaseline,
     TotaliserJumped,
 )
@@ -43,21 +41,6 @@ async def refused(store: StationStore, *bodies: Any) -> str:
     assert (store.books.head(), store.books.sums(), store.books.unpaid()) == before
     assert caught.value.problem.text_zh
     return caught.value.problem.code
-
-
-async def grant(store: StationStore, account: str, granted_fen: int, counter: int = 1) -> None:
-    member = MemberEntry(
-        ref=f"M-{account}",
-        tier="gold",
-        masked_name="王**",
-        account=account,
-        granted_fen=granted_fen,
-        plate_pay=True,
-        indexes={"card": ["a" * 64]},
-    )
-    await store.catalogues.accept_members(
-        counter, counter, [member], replaced=False, sha256="0" * 64
-    )
 
 
 async def test_a_sale_from_nozzle_to_refund(store: StationStore, bodies: Any) -> None:
@@ -213,64 +196,15 @@ async def test_same_key_with_other_content_is_a_conflict(store: StationStore, bo
     )
 
 
-async def test_stored_value_is_never_overspent(store: StationStore, bodies: Any) -> None:
-    account = AccountRef("A")
-    one, two = bodies.completed(volume_ml=10_000), bodies.completed(volume_ml=10_000)
-    await store.books.append([one, two])
-    first = bodies.settled(one, [bodies.stored_value("A", one.amount_fen)])
-    assert await refused(store, first, *bodies.moved(first)) == "stored_value_insufficient"
-    await grant(store, "A", 10_000)
-    await store.books.append([first, *bodies.moved(first)])
-    found = store.books.account(account)
-    assert found is not None
-    assert (found.granted, found.spent, found.available) == (
-        Money(10_000),
-        Money(7_850),
-        Money(2_150),
-    )
-    second = bodies.settled(two, [bodies.stored_value("A", two.amount_fen)])
-    assert await refused(store, second, *bodies.moved(second)) == "stored_value_insufficient"
-    refund = bodies.refunded(first)
-    await store.books.append([refund, *bodies.moved(first, back=True)])
-    await store.books.append([second, *bodies.moved(second)])
-    found = store.books.account(account)
-    assert found is not None
-    assert found.spent == Money(7_850)
-    assert store.books.account(AccountRef("B")) is None
-
-
 async def test_a_refused_second_record_takes_the_first_along(
     store: StationStore, bodies: Any
 ) -> None:
     completed = bodies.completed()
     await store.books.append([completed])
     settled = bodies.settled(completed, [bodies.stored_value("A", completed.amount_fen)])
-    await refused(store, settled, *bodies.moved(settled))
+    assert await refused(store, settled, *bodies.moved(settled)) == "lease_unknown"
     assert store.books.sale(settled.sale_id) is None
     assert len(store.books.unpaid()) == 1
-
-
-async def test_stored_value_moves_only_with_its_sale(store: StationStore, bodies: Any) -> None:
-    await grant(store, "A", 100_000)
-    completed = bodies.completed()
-    await store.books.append([completed])
-    settled = bodies.settled(completed, [bodies.stored_value("A", completed.amount_fen)])
-    (moved,) = bodies.moved(settled)
-    assert await refused(store, settled) == "stored_value_unbalanced"
-    assert await refused(store, moved) == "stored_value_unbalanced"
-    less = moved.model_copy(update={"delta_fen": moved.delta_fen + 1})
-    assert await refused(store, settled, less) == "stored_value_unbalanced"
-    await store.books.append([settled, moved])
-    gift = StoredValueMoved(account_ref="A", delta_fen=1, sale_id=settled.sale_id, reason="refund")
-    assert await refused(store, gift) == "stored_value_unbalanced"
-    generous = bodies.refunded(
-        settled, tenders=[bodies.stored_value("A", completed.amount_fen + 1)]
-    )
-    back = moved.model_copy(update={"delta_fen": completed.amount_fen + 1, "reason": "refund"})
-    assert await refused(store, generous, back) == "refund_exceeds_sale"
-    elsewhere = bodies.refunded(settled, tenders=[bodies.stored_value("B", 1)])
-    other = moved.model_copy(update={"account_ref": "B", "delta_fen": 1, "reason": "refund"})
-    assert await refused(store, elsewhere, other) == "refund_exceeds_sale"
 
 
 async def test_figures_out_of_range_are_refused(store: StationStore, bodies: Any) -> None:
@@ -503,17 +437,28 @@ async def test_reads_do_not_scan(store: StationStore) -> None:
     store.books.sale_by_key("K")
     store.books.recent_sales(5)
     store.books.sales_after(5)
-    store.books.account(AccountRef("A"))
+    store.books.holding("balance", "A")
+    store.books.coupons_of(MemberRef("M"))
+    store.books.open_leases()
+    store.books.due_leases(1, 10)
+    store.books.movements(SaleId("S"))
+    store.books.usage("account", "A", 0)
+    store.books.visits(MemberRef("M"), 0)
+    store.books.floor_spent(AccountRef("A"), 0)
+    store.books.code_used("n")
+    store.books.top_up_by_key("K")
     store.books.applied_prices(FpId(1))
     store.books.records_after(0, 10)
     store.books.epochs()
     store.catalogues.member_by_index("plate", "0")
     scans = {step for step in plans if step.startswith("SCAN") or "TEMP B-TREE" in step}
-    # A partial index holds only what is open or payable; `sale` is walked from its end.
+    # A partial index holds only what is open or payable; `sale` is walked from its end; all open
+    # leases is what `open_leases` asks for.
     assert scans <= {
         "SCAN CONSTANT ROW",
         "SCAN sale",
         "SCAN epoch",
         "SCAN f USING INDEX fuelling_open",
         "SCAN f USING INDEX fuelling_payable",
+        "SCAN lease USING INDEX lease_due",
     }, plans
