@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from edge_agent.model.catalogues import MemberEntry
+from edge_agent.model.catalogues import LeaseEntry, MemberEntry
 from edge_agent.model.errors import BooksRefused, CorruptionError, StorageUnavailable
-from edge_agent.model.ids import AccountRef
+from edge_agent.model.ids import MemberRef
 from edge_agent.model.records import EpochOpened
 from edge_agent.store import backup as backup_module
 from edge_agent.store.backup import backup_books, restore_books
 from edge_agent.store.station import StationStore
 from edge_agent.store.verify import verify_books
+from tests.store.conftest import FAR_MS
 
 OpenStore = Callable[..., StationStore]
 
@@ -162,33 +163,39 @@ async def test_books_without_a_record_can_be_restored(
     assert verify_books(tmp_path / "new.db").ok
 
 
-async def test_restored_stored_value_rests_until_headquarters_grants_it_again(
+async def test_a_restore_ends_every_lease_and_asks_for_new_ones(
     open_store: OpenStore, bodies: Any, clock: Any, entropy: Any, tmp_path: Path
 ) -> None:
-    def member(granted_fen: int) -> MemberEntry:
-        return MemberEntry(
-            ref="M",
-            tier="gold",
-            masked_name="王**",
-            account="A",
-            granted_fen=granted_fen,
-            plate_pay=True,
-            indexes={},
+    """What was spent after the backup is known to headquarters alone."""
+
+    def lease(lease_id: str) -> LeaseEntry:
+        return LeaseEntry(
+            lease_id=lease_id, asset="balance", holder="A", amount=10_000, expires_ms=FAR_MS
         )
 
+    member = MemberEntry(
+        ref="M", tier="gold", masked_name="王**", account="A", plate_pay=True, indexes={}
+    )
     store = open_store()
-    await store.catalogues.accept_members(4, 9, [member(10_000)], replaced=True, sha256="0" * 64)
+    await store.catalogues.accept_members(4, 9, [member], replaced=True, sha256="0" * 64)
+    await store.catalogues.accept_leases(5, 9, [lease("L1")], [], sha256="0" * 64)
+    completed = bodies.completed()
+    sale = bodies.settled(completed, [bodies.stored_value("A", completed.amount_fen)])
+    moved = [bodies.drawn(sale, "A", completed.amount_fen, lease_id="L1")]
+    await store.books.append([completed, sale, *moved])
     backup_books(tmp_path / "books.db", tmp_path / "copy.db")
     store.close()
     restore_books(tmp_path / "copy.db", tmp_path / "new.db", clock=clock, entropy=entropy)
     again = open_store("new.db")
-    assert again.books.account(AccountRef("A")) is None
-    assert again.catalogues.versions() == {"members": 0}  # so headquarters sends it anew
-    # What was spent after the backup is known to headquarters alone, which grants less by it.
-    await again.catalogues.accept_members(4, 10, [member(6_000)], replaced=True, sha256="0" * 64)
-    account = again.books.account(AccountRef("A"))
-    assert account is not None
-    assert account.available.fen == 6_000
+    assert again.books.open_leases() == []
+    assert again.catalogues.member(MemberRef("M")) is not None
+    assert again.catalogues.versions() == {"leases": 0, "members": 4}
+    # A sale of before can be refunded: headquarters credits what goes back to a lease that is over.
+    await again.books.append([bodies.refunded(sale), *bodies.given_back(moved)])
+    # A late catalogue of the old life opens nothing again.
+    await again.catalogues.accept_leases(6, 10, [lease("L1"), lease("L2")], [], sha256="0" * 64)
+    assert [each.terms.lease_id for each in again.books.open_leases()] == ["L2"]
+    assert verify_books(tmp_path / "new.db").ok
 
 
 @pytest.mark.parametrize("left", ["new.db", "new.db-wal", "new.db-journal"])

@@ -31,6 +31,7 @@ async def books(open_store: OpenStore, bodies: Any, tmp_path: Path) -> Books:
         await store.books.append([bodies.authorised(completed.fuelling_id)])
         await store.books.append([completed])
         await store.books.append([bodies.settled(completed)])
+    await store.books.append([bodies.taken(bodies.terms("A", 100))])
     store.close()
     return tmp_path / "books.db", store
 
@@ -52,7 +53,7 @@ def forging(path: Path) -> Iterator[sqlite3.Connection]:
 async def test_whole_books_verify(books: Books) -> None:
     report = verify_books(books[0])
     assert report.ok
-    assert (report.records, report.epochs, report.first_bad) == (12, 1, None)
+    assert (report.records, report.epochs, report.first_bad) == (13, 1, None)
     assert report.head == books[1].books.head()
 
 
@@ -128,7 +129,7 @@ async def test_a_flipped_byte_anywhere_is_never_taken_for_other_books(books: Boo
             report = verify_books(path)
         except StorageUnavailable:
             continue
-        assert not report.ok or (report.head, report.records) == (head, 12)
+        assert not report.ok or (report.head, report.records) == (head, 13)
 
 
 async def test_a_missing_middle_is_named(books: Books) -> None:
@@ -226,7 +227,7 @@ async def test_projections_that_differ_are_shown_and_a_rebuild_mends_them(
     report = verify_books(path)
     assert report.problem is None
     assert len(report.differences) == 1
-    assert rebuild_books(path) == 12
+    assert rebuild_books(path) == 13
     assert verify_books(path).ok
     assert open_store().books.sums().sales == 4
 
