@@ -27,6 +27,7 @@ MAX_DAYS: Final = 3660
 MAX_PROCESSES: Final = 4
 """The pumps come first: a station's PC has few cores."""
 _DAY_MS: Final = 86_400_000
+_UNITS: Final = ("_fen", "_milli", "_ml", "_bp", "_ms")
 
 FileArgument = Annotated[
     Path, typer.Argument(allow_dash=True, help=say("The policy; - is stdin.", "政策文件。"))
@@ -112,7 +113,8 @@ def diff(old: FileArgument, new: FileArgument, as_json: JsonOption = False) -> N
 
 
 def _in_words(change: Change) -> str:
-    key = change.place.rsplit(".", 1)[-1]
+    named = [step for step in change.place.split(".") if step.endswith(_UNITS)]
+    key = named[-1] if named else ""
     if change.kind == "added":
         return f"+ {change.place}: {_value(key, change.new)}"
     if change.kind == "removed":
@@ -127,18 +129,25 @@ def _value(key: str, value: JsonValue) -> str:
     if isinstance(value, int):
         return _figure(key, value)
     if isinstance(value, dict):
-        offer = value.get("offer", value)
-        fields = offer if isinstance(offer, dict) else value
-        words = next((k for k in (f"text_{language()}", f"label_{language()}") if k in fields), "")
-        rest = [
-            f"{k} {_value(k, v)}"
-            for k, v in (fields | {k: v for k, v in value.items() if k != "offer"}).items()
-            if not k.startswith(("text_", "label_", "id", "code"))
-        ]
-        return " · ".join([str(fields[words]), *rest] if words else rest)
+        return _entry(value)
     if isinstance(value, list):
         return "[" + ", ".join(_value(key, each) for each in value) + "]"
     return str(value)
+
+
+def _entry(value: dict[str, JsonValue]) -> str:
+    """Return an entry in words: its text, then what it consists of."""
+    offer = value.get("offer")
+    fields = value if not isinstance(offer, dict) else {**offer, **value}
+    words = [fields[key] for key in (f"text_{language()}", f"label_{language()}") if key in fields]
+    parts = [
+        f"{key} {_value(key, part)}"
+        for key, part in fields.items()
+        if part not in ({}, [])
+        and key not in {"id", "code", "offer"}
+        and not key.startswith(("text_", "label_"))
+    ]
+    return " · ".join([*map(str, words[:1]), *parts])
 
 
 def _figure(key: str, value: int) -> str:

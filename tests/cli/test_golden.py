@@ -20,6 +20,7 @@ from tests.cli.conftest import ROOT, CommandLine
 
 GOLDEN = Path(__file__).parent / "golden"
 DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+POLICY = str(ROOT / "config" / "policy.json")
 CASE = str(ROOT / "config" / "examples" / "quotes" / "gold-stacked.json")
 
 READS: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,7 @@ READS: dict[str, tuple[str, ...]] = {
     "sync status": ("sync", "status", "--json"),
     "sync drain": ("sync", "drain", "--json"),
     "ledger tail": ("ledger", "tail", "-n", "1", "--json"),
+    "policy check": ("policy", "check", POLICY, "--json"),
     "config check": ("config", "check", "--json"),
     "config explain": ("config", "explain", "uplink.port", "--json"),
     "bus decode": ("bus", "decode", "dart", "5020fa"),

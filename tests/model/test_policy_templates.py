@@ -194,7 +194,7 @@ def test_row_c8_a_percent_coupon_excludes_the_tier_and_stacks_with_spend_and_sav
     answer = quote(asked(31_000, "percent-5", member=silver), WHOLE)
     # 5 % of 310.00 is 15.50; 294.50 are left, from which spend 200, save 20 counts
     assert applied(answer) == {"percent-5": 1550, "spend-200-save-20": 2000}
-    reasons = {line.offer: line.reason for line in answer.rejected}
+    reasons: dict[str, RejectReason] = {line.offer: line.reason for line in answer.rejected}
     assert reasons["tier-silver"] is RejectReason.GROUP_TAKEN
 
 
