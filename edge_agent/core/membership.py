@@ -109,6 +109,8 @@ class TierProgress:
             return f"再消费{_yuan(self.to_keep)}元即可保级"
         if self.to_next is None or self.next_tier is None:
             return None
+        if not self.to_next:
+            return f"已达到{self.next_tier.label_zh}，待总部确认"
         return f"再消费{_yuan(self.to_next)}元升至{self.next_tier.label_zh}"
 
     @property
@@ -118,6 +120,8 @@ class TierProgress:
             return f"{_yuan(self.to_keep)} yuan more to keep the tier"
         if self.to_next is None or self.next_tier is None:
             return None
+        if not self.to_next:
+            return f"{self.next_tier.label_en} is reached: headquarters will confirm"
         return f"{_yuan(self.to_next)} yuan more to {self.next_tier.label_en}"
 
 
