@@ -14,56 +14,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from edge_agent.model.canonical import Json
 from edge_agent.model.errors import EdgeAgentError
-from edge_agent.model.wire import EVERY_STATION
 from hq.books import HqBooks
-from hq.catalogues import NewMember
 from hq.headquarters import Headquarters
+from hq.import_file import Import
 from hq.keys import HqKeys
+from hq.member_codes import issue_code
+from hq.reports import coupons, funds, holding, open_leases
 from hq.service import DATABASE, KEYS, Service
 from hq.summary import summary
 
 AUDIT_ROWS = 1000
+REFRESH_ROWS = 5000
 FAILED, USAGE = 1, 2
-
-
-class MemberInFile(BaseModel):
-    """A member in an import file; `granted_fen` by station."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    ref: str
-    name: str
-    tier: str
-    account: str | None = None
-    plate_pay: bool = False
-    cards: list[str] = Field(default_factory=list)
-    phones: list[str] = Field(default_factory=list)
-    plates: list[str] = Field(default_factory=list)
-    granted_fen: dict[str, int] = Field(default_factory=dict)
-
-
-class PriceSetInFile(BaseModel):
-    """A price set in an import file: thousandths of a yuan per litre, by grade."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    id: str
-    valid_from_ms: int
-    prices: dict[str, int]
-    scope: str = EVERY_STATION
-
-
-class Import(BaseModel):
-    """An import file: whatever of these it holds is published."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    members: list[MemberInFile] = Field(default_factory=list)
-    price_sets: list[PriceSetInFile] = Field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,42 +41,90 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except EdgeAgentError as error:
         sys.stderr.write(f"{error} / {error.problem.text_zh}\n")
-    except (OSError, ValidationError) as error:
+    except ValidationError as error:
+        # Where and what kind only: what was given may be a PIN.
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            place = ".".join(str(step) for step in problem["loc"])
+            sys.stderr.write(f"{place}: {problem['type']}\n")
+    except OSError as error:
         sys.stderr.write(f"{error}\n")
     return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hq", description="The reference headquarters")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+class _Commands:
+    """Adds commands that share their options."""
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Parser:
-        command = commands.add_parser(name, help=text, description=text)
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._made = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        self, name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        """Add a command; its own options are added to what is returned."""
+        command = self._made.add_parser(name, help=text, description=text)
         command.add_argument("--root", type=Path, required=True, help="folder of books and keys")
         command.add_argument("--json", action="store_true", help="answer in JSON")
         command.set_defaults(run=run)
         return command
 
-    serve = add("serve", _serve, "take in what stations send, and publish")
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hq", description="The reference headquarters")
+    commands = _Commands(parser)
+    serve = commands.add("serve", _serve, "take in what stations send, and publish")
     serve.add_argument("--broker", required=True, metavar="HOST:PORT")
     for name, text in (("ca", "CA of the broker"), ("certificate", "our own"), ("key", "its key")):
         serve.add_argument(f"--{name}", type=Path, help=f"{text}; needed off loopback")
-    provision = add("provision", _provision, "write the keys that a station needs")
+    provision = commands.add("provision", _provision, "write the keys that a station needs")
     provision.add_argument("--out", type=Path, required=True)
-    add("import", _import, "enrol members and publish price sets from a JSON file").add_argument(
-        "file", type=Path
-    )
-    add("policy", _policy, "publish a policy").add_argument("file", type=Path)
-    top_up = add("top-up", _top_up, "set more stored value aside for an account at a station")
-    top_up.add_argument("--account", required=True)
-    top_up.add_argument("--station", required=True)
-    top_up.add_argument("--fen", type=int, required=True)
-    add("remove", _remove, "take a member out").add_argument("ref")
-    add("summary", _summary, "sums by station, positions and alarms")
+    read = commands.add("import", _import, "enrol members, publish price sets from a JSON file")
+    read.add_argument("file", type=Path)
+    commands.add("policy", _policy, "publish a policy").add_argument("file", type=Path)
+    commands.add("summary", _summary, "sums by station, positions and alarms")
+    _add_members(commands)
+    _add_holdings(commands)
     return parser
 
 
-_Parser = argparse.ArgumentParser
+def _add_members(commands: _Commands) -> None:
+    commands.add("remove", _remove, "take a member out").add_argument("ref")
+    lock = commands.add("lock", _lock, "let nothing be charged to a member any more")
+    lock.add_argument("ref")
+    lock.add_argument("--reason", default="lost")
+    commands.add("unlock", _unlock, "let a member be charged again").add_argument("ref")
+    code = commands.add("code", _code, "a member's dynamic code, good for two minutes, once")
+    code.add_argument("ref")
+    commands.add("refresh", _refresh, "tell stations of members' fills, spending and points now")
+
+
+def _add_holdings(commands: _Commands) -> None:
+    top_up = commands.add("top-up", _top_up, "take in money for an account")
+    top_up.add_argument("--account", required=True)
+    top_up.add_argument("--fen", type=int, required=True)
+    issue = commands.add("issue-coupon", _issue, "hand out coupons of a template")
+    issue.add_argument("--template", required=True)
+    issue.add_argument("--member", help="whom to; without it they are printed for anybody")
+    issue.add_argument("--channel", default="HQ", help="two capitals that the serials begin with")
+    issue.add_argument("--count", type=int, default=1)
+    give = commands.add("give-coupon", _give, "give a printed coupon to a member")
+    give.add_argument("serial")
+    give.add_argument("--member", required=True)
+    commands.add("coupons", _coupons, "a member's coupons").add_argument("ref")
+    points = commands.add("points", _points, "a member's points; --lock lets some rest")
+    points.add_argument("ref")
+    points.add_argument("--lock", type=int, metavar="POINTS")
+    points.add_argument("--days", type=int, default=90)
+    leases = commands.add("leases", _leases, "what is set aside for stations")
+    leases.add_argument("--station")
+    leases.add_argument("--recall", metavar="LEASE", help="ask its station to close this one")
+    report = commands.add(
+        "funds", _funds, "what moved, by asset and reason, and whether it adds up"
+    )
+    report.add_argument("--from-ms", type=int, default=0)
+    report.add_argument("--to-ms", type=int, default=2**53)
+
+
+# --- the service -----------------------------------------------------------------------------
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -149,6 +163,9 @@ def _tls(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+# --- what is published -----------------------------------------------------------------------
+
+
 def _provision(options: argparse.Namespace) -> int:
     HqKeys.open(options.root / KEYS).provision(options.out)
     return _answer(options, {"written": str(options.out)})
@@ -156,45 +173,136 @@ def _provision(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     content = Import.model_validate_json(options.file.read_bytes())
-    headquarters = _open(options)
-    with headquarters.books.transaction():
+    hq = _open(options)
+    with hq.books.transaction():
         for member in content.members:
-            headquarters.desk.enrol(NewMember(**member.model_dump()))
+            hq.enrolment.enrol(member.as_new_member(), _now_ms())
         for entry in content.price_sets:
-            headquarters.desk.publish_prices(
-                entry.id, entry.valid_from_ms, entry.prices, entry.scope
-            )
+            hq.desk.publish_prices(entry.id, entry.valid_from_ms, entry.prices, entry.scope)
     done = {"members": len(content.members), "price_sets": len(content.price_sets)}
     return _answer(options, dict(done))
 
 
 def _policy(options: argparse.Namespace) -> int:
-    headquarters = _open(options)
-    with headquarters.books.transaction():
-        policy = headquarters.desk.publish_policy(options.file.read_text(encoding="utf-8"))
+    hq = _open(options)
+    with hq.books.transaction():
+        policy = hq.publish_policy(options.file.read_text(encoding="utf-8"), _now_ms())
     return _answer(options, {"policy": policy.version})
 
 
-def _top_up(options: argparse.Namespace) -> int:
-    headquarters = _open(options)
-    with headquarters.books.transaction():
-        headquarters.desk.top_up(options.account, options.station, options.fen)
-        granted_fen = headquarters.desk.granted(options.account, options.station)
-    return _answer(options, {"granted_fen": granted_fen})
+def _summary(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    while hq.examine(AUDIT_ROWS, _now_ms()) == AUDIT_ROWS:
+        pass  # the sums are those of everything that was acknowledged
+    return _answer(options, summary(hq.books))
+
+
+# --- members ---------------------------------------------------------------------------------
 
 
 def _remove(options: argparse.Namespace) -> int:
-    headquarters = _open(options)
-    with headquarters.books.transaction():
-        headquarters.desk.remove(options.ref)
+    hq = _open(options)
+    with hq.books.transaction():
+        hq.enrolment.remove(options.ref)
     return _answer(options, {"removed": options.ref})
 
 
-def _summary(options: argparse.Namespace) -> int:
-    headquarters = _open(options)
-    while headquarters.examine(AUDIT_ROWS, time.time_ns() // 1_000_000) == AUDIT_ROWS:
-        pass  # the sums are those of everything that was acknowledged
-    return _answer(options, summary(headquarters.books))
+def _lock(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    with hq.books.transaction():
+        hq.enrolment.lock(options.ref, options.reason)
+    return _answer(options, {"locked": options.ref, "reason": options.reason})
+
+
+def _unlock(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    with hq.books.transaction():
+        hq.enrolment.unlock(options.ref)
+    return _answer(options, {"unlocked": options.ref})
+
+
+def _code(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    if not hq.members.knows(options.ref):
+        sys.stderr.write(f"there is no member {options.ref}\n")
+        return FAILED
+    return _answer(options, {"code": issue_code(hq.keys, options.ref, _now_ms())})
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    told = 0
+    while True:
+        with hq.books.transaction():
+            some = hq.members.refresh(REFRESH_ROWS)
+        told += some
+        if some < REFRESH_ROWS:
+            return _answer(options, {"members": told})
+
+
+# --- holdings --------------------------------------------------------------------------------
+
+
+def _top_up(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    with hq.books.transaction():
+        caps = hq.desk.policy_in_force().stored_value
+        held_fen = hq.enrolment.pay_in(options.account, options.fen, caps, _now_ms())
+    return _answer(options, {"held_fen": held_fen})
+
+
+def _issue(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    if options.member is not None and not hq.members.knows(options.member):
+        sys.stderr.write(f"there is no member {options.member}\n")
+        return FAILED
+    with hq.books.transaction():
+        serials = [
+            hq.coupons.issue(
+                hq.desk.policy_in_force(),
+                options.template,
+                _now_ms(),
+                member=options.member,
+                channel=options.channel,
+            )
+            for _ in range(options.count)
+        ]
+    return _answer(options, {"serials": serials})
+
+
+def _give(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    with hq.books.transaction():
+        hq.coupons.give(hq.desk.policy_in_force(), options.serial, options.member)
+    return _answer(options, {"given": options.serial, "member": options.member})
+
+
+def _coupons(options: argparse.Namespace) -> int:
+    return _answer(options, {"coupons": coupons(_open(options).books, options.ref)})
+
+
+def _points(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    answer: dict[str, Json] = {}
+    if options.lock is not None:
+        with hq.books.transaction():
+            answer["reward"] = hq.points.lock(options.ref, options.lock, options.days, _now_ms())
+    return _answer(options, {**answer, **holding(hq.vault, "points", options.ref)})
+
+
+def _leases(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    if options.recall is not None:
+        with hq.books.transaction():
+            hq.leases.recall(options.recall)
+    return _answer(options, {"leases": open_leases(hq.books, options.station)})
+
+
+def _funds(options: argparse.Namespace) -> int:
+    hq = _open(options)
+    answer = funds(hq.vault, options.from_ms, options.to_ms)
+    _answer(options, answer)
+    return 0 if answer["ok"] else FAILED
 
 
 def _open(options: argparse.Namespace) -> Headquarters:
@@ -206,6 +314,10 @@ def _answer(options: argparse.Namespace, answer: dict[str, Json]) -> int:
     indent = None if options.json else 1
     sys.stdout.write(f"{json.dumps(answer, ensure_ascii=False, indent=indent)}\n")
     return 0
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 if __name__ == "__main__":

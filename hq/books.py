@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.model.canonical import canonical_json, sha256_hex
+from edge_agent.model.errors import ConfigRefused, Problem
 from edge_agent.model.ledger import GENESIS_HASH, LedgerHead
 from edge_agent.model.wire import Birth, Telemetry
 from hq.intake import Finding, NewRow
 
+SCHEMA_VERSION = 2
+"""1 (never written down) knew grants that only grew, and no holdings."""
 CHECKPOINT_PAGES = 4000
 """16 MiB of log between checkpoints, each of which waits for the disk twice."""
 PARKED_ROWS = 1000
@@ -35,7 +38,11 @@ class Stream:
 
 
 class HqBooks:
-    """One connection, used by one thread."""
+    """One connection, used by one thread.
+
+    Raises:
+        ConfigRefused: the file was made by another version.
+    """
 
     def __init__(self, path: Path | str) -> None:
         # Autocommit mode: transactions begin and end where `transaction` says, nowhere else.
@@ -44,9 +51,26 @@ class HqBooks:
             self.connection.execute(f"PRAGMA {pragma}")
         self.connection.execute("PRAGMA busy_timeout=10000")
         self.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-        self.connection.executescript(schema)
+        self._make_tables()
         self._streams: dict[tuple[str, int], Stream] = {}
+
+    def _make_tables(self) -> None:
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and version != SCHEMA_VERSION:
+            self.connection.close()
+            raise ConfigRefused(
+                Problem(
+                    "hq_books_version",
+                    "总部数据库版本不符，请用本版本重新建立并导入",
+                    "these books were made by another version; begin new ones and import again",
+                ),
+                f"version {version}, this is {SCHEMA_VERSION}",
+            )
+        for name in ("schema.sql", "holdings.sql"):
+            script = Path(__file__).with_name(name).read_text(encoding="utf-8")
+            self.connection.executescript(script)
+        self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the database."""
@@ -147,6 +171,13 @@ class HqBooks:
             (now_ms, station, boot_id),
         )
 
+    def stations_online(self) -> list[str]:
+        """Return the stations that came up and did not leave."""
+        rows = self.connection.execute(
+            "SELECT station FROM station WHERE online = 1 ORDER BY station"
+        ).fetchall()
+        return [station for (station,) in rows]
+
     def note_figures(self, telemetry: Telemetry, now_ms: int) -> None:
         """Keep the latest figures of a station that is known."""
         figures = canonical_json(telemetry.figures).decode()
@@ -163,17 +194,27 @@ class HqBooks:
         ).fetchone()
         return int(row[0])
 
-    def comes_from_a_backup(self, station: str) -> bool:
-        """Whether a station began an epoch after another and its first row was not audited yet.
+    def number(self, name: str, at_least: int) -> int:
+        """Return a number that was never given out before under this name.
 
-        Until then it is not known what it spent and forgot, so it is granted nothing.
+        Never below `at_least`, the clock in milliseconds: so none is repeated by books that came
+        back from a backup.
         """
         row = self.connection.execute(
-            "SELECT audited_seq, count(*) OVER () FROM stream WHERE station = ?"
-            " ORDER BY epoch DESC LIMIT 1",
-            (station,),
+            "INSERT INTO numbering (name, last) VALUES (?1, ?2) ON CONFLICT (name)"
+            " DO UPDATE SET last = max(last + 1, ?2) RETURNING last",
+            (name, at_least),
         ).fetchone()
-        return row is not None and row[1] > 1 and row[0] == 0
+        return int(row[0])
+
+    def add(self, station: str, **amounts: int) -> None:
+        """Add to the sums of a station, by column."""
+        self.connection.execute("INSERT OR IGNORE INTO sums (station) VALUES (?)", (station,))
+        changes = ", ".join(f"{name} = {name} + ?" for name in amounts)
+        self.connection.execute(
+            f"UPDATE sums SET {changes} WHERE station = ?",  # noqa: S608 -- our own column names
+            (*amounts.values(), station),
+        )
 
     # --- findings --------------------------------------------------------------------------------
 

@@ -1,18 +1,25 @@
 """Holds what a sale was priced from against what headquarters itself published and enrolled.
 
 Pricing a sale again from its own record proves that the station can reckon. Whether its unit price
-was ever published, and whether its member has that tier, only headquarters can say.
+was ever published, and whether its member is what the sale says, only headquarters can say.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_agent.core.adoption import UNKNOWN_PRICE_SET
+from edge_agent.core.membership import in_birthday_week
+from edge_agent.model.ids import MemberRef
+from edge_agent.model.membership import Member
+from edge_agent.model.policy import Policy
 from edge_agent.model.records import FuellingCompleted, QuoteBody
 from edge_agent.model.wire import EVERY_STATION
+from hq.findings import Doubt
+from hq.owing import coupons_used
 
 LOOKED_BACK = 2
 """Members catalogues before a sale that are considered: a sale is priced a moment before it is
@@ -30,15 +37,6 @@ _PUBLISHED = (
     "SELECT min(p.value), max(p.value) FROM price_set s, json_each(s.prices) p"
     " WHERE s.scope IN (?, ?) AND p.key = ?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """What does not fit. `counted`: a price difference, not merely something to look at."""
-
-    code: str
-    detail: str
-    counted: bool
 
 
 def doubt_price(
@@ -70,34 +68,151 @@ def doubt_price(
     return Doubt("unit_price_unproven", detail, counted=False)
 
 
-def doubt_tier(
-    database: sqlite3.Connection, stream: int, seq: int, quote: QuoteBody
-) -> Doubt | None:
-    """Hold a sale's tier against the member as the station may have known one.
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What pricing might know of a member from one version on; tier '' from the removal on."""
 
-    A tier that was changed lately is right at a station that had not taken the change yet. Which
-    members catalogue it had, its own ledger says; where it does not (the first sales after a
-    restore), a tier that the member once had is shown and not counted.
+    version: int
+    tier: str
+    tags: frozenset[str]
+    birthday_week: tuple[str, str] | None
+
+
+def doubt_member(
+    database: sqlite3.Connection, stream: int, seq: int, quote: QuoteBody
+) -> list[Doubt]:
+    """Hold what a sale says of its member against what the station may have known.
+
+    What was changed lately is right at a station that had not taken the change yet. Which members
+    catalogue it had, its own ledger says; where it does not (the first sales after a restore), what
+    the member once was is shown and not counted.
     """
-    ref, tier = quote.member_ref, quote.tier
+    ref = quote.member_ref
     if ref is None:
         none = Doubt("tier_differs", "a tier without a member", counted=True)
-        return none if tier is not None else None
-    history = database.execute(
-        "SELECT version, tier FROM member_tier WHERE ref = ? ORDER BY version", (ref,)
-    ).fetchall()
+        return [none] if quote.tier is not None else []
+    history = _history(database, ref)
     if not history:
-        return Doubt("member_unknown", ref[:64], counted=True)
-    if history[-1][1] == tier:
-        return None
-    detail = f"{ref[:64]}: {history[-1][1] or 'removed'} here, {str(tier)[:64]} there"
+        return [Doubt("member_unknown", ref[:64], counted=True)]
     known = _in_force(database, stream, seq)
-    then = [_tier_at(history, version) for version in known]
-    if then and then[0] == tier:
+    name, last = ref[:64], history[-1]
+
+    def weighed(code: str, fits: Callable[[_Past], bool], detail: str) -> list[Doubt]:
+        return [] if fits(last) else _weigh(history, known, fits, code, f"{name}: {detail}")
+
+    local = quote.at_ms, quote.utc_offset_minutes
+    found = weighed(
+        "tier_differs",
+        lambda past: past.tier == quote.tier,
+        f"{last.tier or 'removed'} here, {str(quote.tier)[:64]} there",
+    )
+    if not last.tier:
+        return [*found, *_doubt_first_fill(database, stream, quote)]
+    found += weighed(
+        "tags_differ",
+        lambda past: past.tags == frozenset(quote.tags),
+        f"{sorted(last.tags)} here, {quote.tags[:8]} there",
+    )
+    found += weighed(
+        "birthday_differs",
+        lambda past: _celebrates(past, *local) == quote.birthday_week,
+        f"{last.birthday_week} here",
+    )
+    return [*found, *_doubt_first_fill(database, stream, quote)]
+
+
+def _weigh(
+    history: Sequence[_Past],
+    known: Sequence[int],
+    fits: Callable[[_Past], bool],
+    code: str,
+    detail: str,
+) -> list[Doubt]:
+    then = [past for version in known if (past := _at(history, version)) is not None]
+    if then and fits(then[0]):
+        return []
+    former = any(fits(past) for past in history)
+    excused = former and (not then or any(fits(past) for past in then))
+    return [Doubt(code, detail, counted=not excused)]
+
+
+def _doubt_first_fill(database: sqlite3.Connection, stream: int, quote: QuoteBody) -> list[Doubt]:
+    """A first fill of a member who filled up before: provable where the same books hold that."""
+    if not quote.first_fill:
+        return []
+    everywhere, here = database.execute(
+        "SELECT coalesce(sum(fills), 0), coalesce(sum(iif(stream = ?, fills, 0)), 0)"
+        " FROM member_sum WHERE member_ref = ?",
+        (stream, quote.member_ref),
+    ).fetchone()
+    if everywhere <= 0:
+        return []
+    detail = f"{str(quote.member_ref)[:64]}: {everywhere} fills are known"
+    return [Doubt("first_fill_differs", detail, counted=here > 0)]
+
+
+def doubt_station(station: str, quote: QuoteBody) -> Doubt | None:
+    """A sale is priced as at the station whose books it is in."""
+    if quote.station in {"", station}:
         return None
-    former = tier in {former for _, former in history}
-    excused = former and (not then or tier in then)
-    return Doubt("tier_differs", detail, counted=not excused)
+    return Doubt("station_differs", quote.station[:64], counted=True)
+
+
+def doubt_goods(quote: QuoteBody, policy: Policy) -> Doubt | None:
+    """Goods cost what the policy says."""
+    for line in quote.goods:
+        good = policy.good(line.good)
+        if good is None or good.price_fen * line.pieces != line.amount_fen:
+            return Doubt(
+                "goods_price_differs", f"{line.good[:40]}: {line.amount_fen}", counted=True
+            )
+    return None
+
+
+def doubt_coupons(database: sqlite3.Connection, quote: QuoteBody) -> list[Doubt]:
+    """Coupons that a sale used are the member's, and what they are said to be."""
+    used = coupons_used(quote)
+    found: list[Doubt] = []
+    for coupon in quote.coupons:
+        if coupon.serial not in used:
+            continue
+        row = database.execute(
+            "SELECT member_ref, template, from_ms, until_ms FROM coupon WHERE serial = ?",
+            (coupon.serial,),
+        ).fetchone()
+        name = coupon.serial[:64]
+        if row is None:
+            found.append(Doubt("coupon_unknown", name, counted=True))
+        elif row[0] != quote.member_ref:
+            found.append(Doubt("coupon_not_theirs", f"{name}: of {row[0]}", counted=True))
+        elif tuple(row[1:]) != (coupon.template, coupon.from_ms, coupon.until_ms):
+            found.append(Doubt("coupon_differs", f"{name}: {row[1]}", counted=True))
+    return found
+
+
+def _celebrates(past: _Past, at_ms: int, utc_offset_minutes: int) -> bool:
+    member = Member(
+        MemberRef(""), past.tier, "", None, plate_pay=False, birthday_week=past.birthday_week
+    )
+    return in_birthday_week(member, at_ms, utc_offset_minutes)
+
+
+def _history(database: sqlite3.Connection, ref: str) -> list[_Past]:
+    rows = database.execute(
+        "SELECT version, tier, tags, birthday FROM member_past WHERE ref = ? ORDER BY version",
+        (ref,),
+    )
+    found: list[_Past] = []
+    for version, tier, tags, birthday in rows:
+        week = json.loads(birthday)
+        days = None if week is None else (str(week[0]), str(week[1]))
+        found.append(_Past(version, tier, frozenset(json.loads(tags)), days))
+    return found
+
+
+def _at(history: Sequence[_Past], in_force: int) -> _Past | None:
+    past = [each for each in history if each.version <= in_force]
+    return past[-1] if past else None
 
 
 def _price_set(database: sqlite3.Connection, station: str, set_id: str) -> dict[str, int] | None:
@@ -112,8 +227,3 @@ def _in_force(database: sqlite3.Connection, stream: int, seq: int) -> list[int]:
     """Return the latest members versions that the station had taken before a row, latest first."""
     rows = database.execute(_IN_FORCE, (stream, seq, LOOKED_BACK)).fetchall()
     return [version for (version,) in rows if isinstance(version, int)]
-
-
-def _tier_at(history: list[tuple[int, str]], in_force: int) -> str | None:
-    tiers = [tier for version, tier in history if version <= in_force]
-    return tiers[-1] if tiers else None

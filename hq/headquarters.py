@@ -11,30 +11,46 @@ from collections.abc import Iterable
 
 from edge_agent.model import topics
 from edge_agent.model.errors import MessageRefused
+from edge_agent.model.policy import Policy
 from edge_agent.model.wire import (
     Ack,
     Birth,
-    CatalogueReply,
+    LeaseRequest,
     LedgerBatch,
     Telemetry,
     decode,
     decode_presence,
+    decode_request,
     encode,
     refuse,
 )
+from hq.asset_audit import AssetAudit
 from hq.audit import Audit
 from hq.books import HqBooks, Stream
+from hq.campaigns import Campaigns
 from hq.catalogues import CatalogueDesk
+from hq.coupons import CouponDesk
+from hq.enrolment import Enrolment
+from hq.holdings import Vault
 from hq.intake import Finding, take_in
 from hq.keys import HqKeys
+from hq.lease_catalogue import LeaseCatalogue
+from hq.leases import LeaseDesk
+from hq.lending import Lending
+from hq.members import Members
 from hq.message import Message
+from hq.points import PointsDesk
 from hq.publishing import Publisher
+from hq.sale_audit import SaleAudit
+from hq.standing import StandingPlan
 
 log = logging.getLogger("hq")
 
 MOST_CREDIT = 5000
 """Rows that one station may have under way to an idle headquarters."""
 LEAST_CREDIT = 200
+MOST_ENDED = 500
+"""Things that expired and are let go in one turn."""
 
 
 class Headquarters:
@@ -42,9 +58,26 @@ class Headquarters:
 
     def __init__(self, books: HqBooks, keys: HqKeys) -> None:
         self.books = books
-        self.desk = CatalogueDesk(books, keys.index)
-        self.publisher = Publisher(books, self.desk, keys)
-        self.audit = Audit(books, self.desk)
+        self.keys = keys
+        self.vault = Vault(books)
+        self.leases = LeaseDesk(books, self.vault)
+        self.members = Members(books)
+        self.standing = StandingPlan(books, self.vault, self.leases)
+        self.points = PointsDesk(books, self.vault, self.standing)
+        self.coupons = CouponDesk(books, self.vault, self.standing)
+        self.campaigns = Campaigns(books, self.vault, self.standing)
+        self.desk = CatalogueDesk(books)
+        self.enrolment = Enrolment(
+            books, self.members, self.vault, self.leases, self.standing, keys.index
+        )
+        catalogue = LeaseCatalogue(books, self.leases)
+        self.publisher = Publisher(books, keys, self.desk, self.members, catalogue)
+        self.lending = Lending(books, self.vault, self.leases, self.standing)
+        assets = AssetAudit(
+            books, self.vault, self.leases, self.coupons, self.points, self.standing, self.desk
+        )
+        sales = SaleAudit(books, self.desk, self.members, assets.owing)
+        self.audit = Audit(books, sales, assets, self.leases, self.standing)
 
     def handle(self, messages: Iterable[Message], now_ms: int, load: float = 0.0) -> list[Message]:
         """Deal with messages in one transaction; return what to send now that it is durable.
@@ -75,9 +108,29 @@ class Headquarters:
         return answers
 
     def publish(self, now_ms: int) -> list[Message]:
-        """Return what stations that are online lack of the catalogues."""
+        """Keep the stations' leases as they should be; return what those online lack."""
         with self.books.transaction():
-            return self.publisher.due_everywhere(now_ms)
+            self._let_go(now_ms)
+            stations = self.books.stations_online()
+            for station in stations:
+                self.standing.keep(station, now_ms)
+            return [message for each in stations for message in self.publisher.due(each, now_ms)]
+
+    def publish_policy(self, text: str, now_ms: int) -> Policy:
+        """Publish a policy, with what its campaigns may spend. Inside `HqBooks.transaction`.
+
+        Raises:
+            PolicyRefused, ConfigRefused: as `CatalogueDesk.publish_policy`.
+        """
+        policy = self.desk.publish_policy(text)
+        self.campaigns.fund(policy, now_ms)
+        return policy
+
+    def _let_go(self, now_ms: int) -> None:
+        """End what time alone ends: points and coupons that expired, rests that are over."""
+        self.points.release(now_ms, MOST_ENDED)
+        self.coupons.expire(now_ms, MOST_ENDED)
+        self.vault.expire(now_ms, MOST_ENDED)
 
     def examine(self, most_rows: int, now_ms: int) -> int:
         """Audit up to so many rows; return how many there were."""
@@ -106,18 +159,39 @@ class Headquarters:
         if what == "birth":
             presence = decode_presence(message.payload, station)
             if isinstance(presence, Birth):
-                greeting = _answer(self._greet(presence, now_ms, credit))
-                self.publisher.station_has(station, presence.catalogues, now_ms)
-                return [greeting, *self.publisher.due(station, now_ms)]
+                return self._on_birth(presence, now_ms, credit)
             self.books.station_gone(station, presence.boot_id, now_ms)
             return []
         if what == "request":
-            self.publisher.on_reply(decode(CatalogueReply, message.payload, station), now_ms)
+            request = decode_request(message.payload, station)
+            if isinstance(request, LeaseRequest):
+                return self._lend(request, now_ms)
+            self.publisher.on_reply(request, now_ms)
             return self.publisher.due(station, now_ms)
         if what == "telemetry":
             self.books.note_figures(decode(Telemetry, message.payload, station), now_ms)
             return []
         raise refuse("unknown_topic")
+
+    def _on_birth(self, birth: Birth, now_ms: int, credit: int) -> list[Message]:
+        greeting = _answer(self._greet(birth, now_ms, credit))
+        known = self.leases.epoch(birth.station)
+        if self.leases.station_is_in(birth.station, birth.epoch):
+            self.standing.wake_station(birth.station)
+            if known is None:
+                self.campaigns.spread(self.desk.policy_in_force())
+        self.publisher.station_has(birth.station, birth.catalogues, now_ms)
+        self.standing.keep(birth.station, now_ms)
+        return [greeting, *self.publisher.due(birth.station, now_ms)]
+
+    def _lend(self, request: LeaseRequest, now_ms: int) -> list[Message]:
+        """Answer a request; the lease goes out before the answer, a recall to whom it concerns."""
+        reply, recalled_at = self.lending.answer(request, now_ms)
+        messages = self.publisher.due_leases(request.station, now_ms)
+        messages.append(Message(topics.down(request.station, "reply"), encode(reply)))
+        for station in dict.fromkeys(recalled_at):
+            messages += self.publisher.due_leases(station, now_ms)
+        return messages
 
     def _take_rows(self, batch: LedgerBatch, now_ms: int, credit: int) -> Ack:
         stream = self.books.stream(batch.station, batch.epoch)

@@ -17,9 +17,12 @@ from edge_agent.model.wire import (
     signing_bytes,
 )
 from hq.books import HqBooks
-from hq.catalogues import CatalogueDesk, Content
+from hq.catalogues import CatalogueDesk
+from hq.content import Content
 from hq.intake import Finding
 from hq.keys import HqKeys
+from hq.lease_catalogue import LeaseCatalogue
+from hq.members import MOST_LOST_VERSIONS, Members
 from hq.message import Message
 
 RESEND_MS = 30_000
@@ -38,11 +41,20 @@ PASSING = {"out_of_order", "not_yet_valid", "expired"}
 class Publisher:
     """Knows what each station works with and what it lacks."""
 
-    def __init__(self, books: HqBooks, desk: CatalogueDesk, keys: HqKeys) -> None:
+    def __init__(
+        self,
+        books: HqBooks,
+        keys: HqKeys,
+        desk: CatalogueDesk,
+        members: Members,
+        leases: LeaseCatalogue,
+    ) -> None:
         self._books = books
         self._db = books.connection
-        self._desk = desk
         self._keys = keys
+        self._desk = desk
+        self._members = members
+        self._leases = leases
 
     def station_has(self, station: str, versions: dict[str, int], now_ms: int) -> None:
         """Note what a station reported at its birth; what was refused before is tried again."""
@@ -68,43 +80,73 @@ class Publisher:
             "UPDATE delivery SET in_force = ?, refused = ? WHERE station = ? AND dataset = ?",
             (reply.in_force, refused, reply.station, reply.dataset),
         )
-        if not reply.accepted:
+        if not reply.accepted and not self._passes(reply):
             finding = Finding(reply.version, f"{reply.dataset}_refused", reply.reason)
             self._books.raise_alarm(reply.station, 0, finding, now_ms)
         self._weigh(reply.station, reply.dataset, reply.in_force, now_ms)
 
     def due(self, station: str, now_ms: int) -> list[Message]:
         """Return what to send to a station now."""
-        messages: list[Message] = []
-        for dataset in DATASETS:
-            row = self._db.execute(
-                "SELECT in_force, sent_version, sent_ms, refused FROM delivery"
-                " WHERE station = ? AND dataset = ?",
-                (station, dataset),
-            ).fetchone()
-            if row is None:
-                continue
-            in_force, sent_version, sent_ms, refused = row
-            if dataset == "members" and self._books.comes_from_a_backup(station):
-                continue
-            content = self._desk.lacking(station, dataset, in_force, now_ms)
-            if content is None:
-                continue
-            pause_ms = REFUSED_MS if refused else RESEND_MS
-            if content.version == sent_version and now_ms - sent_ms < pause_ms:
-                continue
-            messages.append(self._send(station, content, now_ms))
-        return messages
+        pieces = (self._due(station, dataset, now_ms) for dataset in DATASETS)
+        return [piece for piece in pieces if piece is not None]
 
-    def due_everywhere(self, now_ms: int) -> list[Message]:
-        """Return what to send to every station that is online."""
-        stations = self._db.execute("SELECT station FROM station WHERE online = 1").fetchall()
-        return [message for (station,) in stations for message in self.due(station, now_ms)]
+    def due_leases(self, station: str, now_ms: int) -> list[Message]:
+        """Return what to send to a station now of its leases alone: a customer waits."""
+        piece = self._due(station, "leases", now_ms)
+        return [] if piece is None else [piece]
+
+    def _due(self, station: str, dataset: str, now_ms: int) -> Message | None:
+        row = self._db.execute(
+            "SELECT in_force, sent_version, sent_ms, refused FROM delivery"
+            " WHERE station = ? AND dataset = ?",
+            (station, dataset),
+        ).fetchone()
+        if row is None:
+            return None
+        in_force, sent_version, sent_ms, refused = row
+        content = self._lacking(station, dataset, in_force, now_ms)
+        if content is None:
+            return None
+        pause_ms = REFUSED_MS if refused else RESEND_MS
+        if content.version == sent_version and now_ms - sent_ms < pause_ms:
+            return None
+        return self._send(station, content, now_ms)
+
+    def _lacking(self, station: str, dataset: str, in_force: int, now_ms: int) -> Content | None:
+        if self._newest(station, dataset, in_force) is not None:
+            return None
+        if dataset == "members":
+            return self._members.lacking(in_force)
+        if dataset == "leases":
+            return self._leases.lacking(station, in_force)
+        if dataset == "prices":
+            return self._desk.prices(station, in_force, now_ms)
+        return self._desk.newest_policy(in_force)
+
+    def _newest(self, station: str, dataset: str, in_force: int) -> int | None:
+        """Return our newest version where a station claims one that we cannot overcome.
+
+        Members and leases are numbered anew beyond what a station has, within reason; prices and
+        policy are not, so a station that knows later ones keeps them until a person has published
+        more.
+        """
+        if dataset in {"members", "leases"}:
+            newest, slack = self._version(station, dataset), MOST_LOST_VERSIONS
+        else:
+            newest, slack = self._desk.version(dataset), 0
+        return newest if in_force - newest > slack else None
+
+    def _version(self, station: str, dataset: str) -> int:
+        return self._members.version() if dataset == "members" else self._leases.version(station)
+
+    def _passes(self, reply: CatalogueReply) -> bool:
+        """Whether a refusal is in order: leases for books that have begun a new epoch."""
+        return reply.dataset == "leases" and reply.reason == "out_of_order"
 
     def _weigh(self, station: str, dataset: str, in_force: int, now_ms: int) -> None:
-        if self._desk.is_ahead(dataset, in_force):
-            newest = f"the newest here is {self._desk.version(dataset)}"
-            finding = Finding(in_force, f"{dataset}_ahead", newest)
+        newest = self._newest(station, dataset, in_force)
+        if newest is not None:
+            finding = Finding(in_force, f"{dataset}_ahead", f"the newest here is {newest}")
             self._books.raise_alarm(station, 0, finding, now_ms)
 
     def _send(self, station: str, content: Content, now_ms: int) -> Message:

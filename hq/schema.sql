@@ -77,9 +77,13 @@ CREATE TABLE IF NOT EXISTS fuelling (
     grade TEXT NOT NULL,
     sale_id TEXT,
     payable_fen INTEGER NOT NULL DEFAULT 0,
+    member_ref TEXT,
+    points INTEGER NOT NULL DEFAULT 0, -- earned, by the price that was decided
     refunded INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (station, fuelling_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS fuelling_by_sale ON fuelling (station, sale_id)
+WHERE sale_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS sums (
     station TEXT PRIMARY KEY,
@@ -97,13 +101,6 @@ CREATE TABLE IF NOT EXISTS sums (
     unreadable INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE TABLE IF NOT EXISTS spent (
-    station TEXT NOT NULL,
-    account TEXT NOT NULL,
-    spent_fen INTEGER NOT NULL,
-    PRIMARY KEY (station, account)
-) STRICT, WITHOUT ROWID;
-
 -- What headquarters publishes. A member's row changes with each new version of it.
 CREATE TABLE IF NOT EXISTS dataset (
     dataset TEXT PRIMARY KEY,
@@ -119,28 +116,25 @@ CREATE TABLE IF NOT EXISTS member (
     masked_name TEXT NOT NULL,
     account TEXT,
     plate_pay INTEGER NOT NULL,
-    indexes TEXT NOT NULL -- JSON: blind indexes by kind; nothing personal in clear
+    indexes TEXT NOT NULL, -- JSON: blind indexes by kind; nothing personal in clear
+    tags TEXT NOT NULL, -- JSON list
+    birthday TEXT NOT NULL, -- JSON list of two days MM-DD, or null
+    rules TEXT NOT NULL, -- JSON: a fleet's rules of use, or null
+    pin_hash TEXT,
+    locked TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS member_by_version ON member (version);
+CREATE INDEX IF NOT EXISTS member_by_account ON member (account) WHERE account IS NOT NULL;
 
--- Every tier that a member has had, from which version on; '' from the removal on. A sale is held
--- against the tier that its station may have known.
-CREATE TABLE IF NOT EXISTS member_tier (
+-- What pricing may know of a member, from which version on; tier '' from the removal on. A sale is
+-- held against what its station may have known.
+CREATE TABLE IF NOT EXISTS member_past (
     ref TEXT NOT NULL,
     version INTEGER NOT NULL,
     tier TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    birthday TEXT NOT NULL,
     PRIMARY KEY (ref, version)
-) STRICT, WITHOUT ROWID;
-INSERT INTO member_tier (ref, version, tier) SELECT ref, version, tier FROM member AS m
-WHERE NOT EXISTS (SELECT 1 FROM member_tier AS t WHERE t.ref = m.ref);
-
--- What is set aside for one account at one station, in all; it only grows.
-CREATE TABLE IF NOT EXISTS granted (
-    station TEXT NOT NULL,
-    account TEXT NOT NULL,
-    granted_fen INTEGER NOT NULL,
-    withdrawn_fen INTEGER NOT NULL DEFAULT 0, -- spent there, and forgotten there by a restore
-    PRIMARY KEY (station, account)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS price_set (

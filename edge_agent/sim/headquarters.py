@@ -10,10 +10,11 @@ from edge_agent.model import topics
 from edge_agent.model.errors import LinkLost
 from edge_agent.model.ids import StationId
 from edge_agent.model.ledger import LedgerRecord
+from edge_agent.model.records import Asset
 from edge_agent.ports import Clock, Inbound
 from edge_agent.sim.memory_broker import MemoryBroker
 from hq.books import HqBooks
-from hq.catalogues import NewMember
+from hq.enrolment import NewMember
 from hq.headquarters import Headquarters
 from hq.keys import HqKeys
 from hq.message import Message
@@ -38,10 +39,11 @@ class SimHeadquarters:
     ) -> None:
         """Put prices, policy and members on the desk."""
         with self.books.transaction():
-            self.rules.desk.publish_policy(policy)
+            now_ms = self._clock.wall_ms()
+            self.rules.publish_policy(policy, now_ms)
             self.rules.desk.publish_prices("ps-1", 0, prices, station)
             for member in members:
-                self.rules.desk.enrol(member)
+                self.rules.enrolment.enrol(member, now_ms)
 
     def change_prices(self, station: StationId, name: str, prices: dict[str, int]) -> None:
         """Publish a price set that is in force from now on."""
@@ -106,6 +108,22 @@ class SimHeadquarters:
         return dict(zip(names, row or (0,) * len(names), strict=True))
 
     def granted(self) -> dict[str, int]:
-        """Return what is set aside by account."""
-        rows = self.books.connection.execute("SELECT account, granted_fen FROM granted")
+        """Return all that was ever set aside of each account, top-ups at tills included."""
+        rows = self.books.connection.execute(
+            "SELECT holder, sum(amount) FROM lease WHERE asset = 'balance' GROUP BY holder"
+        )
         return dict(rows.fetchall())
+
+    def unproved(self) -> list[str]:
+        """Return where what is held is not what the journal and the leases say."""
+        return self.rules.vault.differences()
+
+    def held(self, asset: Asset, holder: str) -> int:
+        """Return all that headquarters holds for somebody, less what was spent."""
+        return self.rules.vault.held(asset, holder)
+
+    def issue_coupon(self, template: str, member: str) -> str:
+        """Give a member a coupon; return its serial."""
+        with self.books.transaction():
+            policy, now_ms = self.rules.desk.policy_in_force(), self._clock.wall_ms()
+            return self.rules.coupons.issue(policy, template, now_ms, member=member)

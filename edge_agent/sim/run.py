@@ -34,7 +34,7 @@ from edge_agent.sim.traffic import SimMember, Traffic
 from edge_agent.sim.virtual_time import VirtualClock
 from edge_agent.sim.world import World
 from edge_agent.sim.yard import Yard
-from hq.catalogues import NewMember
+from hq.enrolment import NewMember
 
 STATION: Final = StationId("SIM-0001")
 GRADES: Final = ("92", "95")
@@ -215,7 +215,9 @@ def _members(chance: random.Random) -> tuple[list[SimMember], list[NewMember]]:
             plate_pay=chance.random() < 0.7,
             cards=[person.card],
             plates=[person.plate],
-            granted_fen={STATION: chance.choice(GRANTS_FEN)},
+            stations=[STATION],
+            opening_fen=GRANTS_FEN[-1],
+            set_aside_fen={STATION: chance.choice(GRANTS_FEN)},
         )
         for person in people
     ]

@@ -29,6 +29,10 @@ FLOW_ML_PER_S: Final = 4_000
 READY_S: Final = 30.0
 PRICES: Final[dict[str, int]] = {"92": 7_850, "95": 8_350, "0": 7_500}
 TIERS: Final = ("silver", "gold", "diamond")
+OPENING_FEN: Final = 500_000
+"""What each demo member has on the account: as much as the law allows."""
+POINTS_UNTIL_MS: Final = 4_102_444_800_000
+"""2100-01-01: demo points do not expire."""
 MEMBERS: Final = tuple(
     DemoMember(f"m-{n:03d}", f"900{n:05d}", plate)
     for n, plate in enumerate(
@@ -140,7 +144,10 @@ class Rig:
             {
                 "ref": member.ref, "name": "演示会员", "tier": TIERS[n % len(TIERS)],
                 "account": f"acc-{member.ref}", "plate_pay": True, "cards": [member.card],
-                "plates": [member.plate], "granted_fen": {self.plan.station: 500_000},
+                "plates": [member.plate], "opening_fen": OPENING_FEN,
+                "opening_points": [{"expires_ms": POINTS_UNTIL_MS, "points": 2_000}],
+                "stations": [self.plan.station],
+                "set_aside_fen": {self.plan.station: OPENING_FEN},
             }
             for n, member in enumerate(MEMBERS)
         ]  # fmt: skip
