@@ -168,11 +168,15 @@ class Downlink:
         )
 
     async def _accept_leases(self, catalogue: SignedCatalogue, in_force: int) -> None:
-        """A lease is one station's alone, and in one epoch of its books: others have none of it."""
+        """A lease is one station's alone, and in one epoch of its books: others have none of it.
+
+        A piece may begin before what is in force: headquarters granted something to another
+        customer before it heard that this station has the last piece. No lease is taken twice.
+        """
         if catalogue.scope != self._station:
             raise refuse("wrong_station")
         content = decode_payload(LeasesPayload, catalogue)
-        if content.base != in_force or content.epoch != self._books.head().epoch:
+        if content.base > in_force or content.epoch != self._books.head().epoch:
             raise refuse("out_of_order")
         await self._acceptor.accept_leases(
             catalogue.version,
