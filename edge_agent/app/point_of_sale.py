@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -18,11 +17,12 @@ from edge_agent.app.confirmation import Confirmation
 from edge_agent.app.membership import FindBy, Membership
 from edge_agent.app.policy import PolicyInForce
 from edge_agent.app.purse import Purses
-from edge_agent.app.receipt import Receipts
-from edge_agent.app.sale_price import SalePrices
-from edge_agent.app.till import KEY_CONFLICT, Surroundings, Till, require_key
+from edge_agent.app.receipt import Receipts, receipt_number
+from edge_agent.app.sale_price import Fuel, SalePrices
+from edge_agent.app.same_wish import refunded_by, require_key, same_refund, same_sale
+from edge_agent.app.till import Surroundings, Till
 from edge_agent.app.top_up import TopUps
-from edge_agent.core import refunding, settlement, tender_plan
+from edge_agent.core import leases, refunding, settlement, tender_plan
 from edge_agent.core.identity import uuid7
 from edge_agent.core.membership import (
     PLATE_PAY_NO_MEMBER,
@@ -32,7 +32,7 @@ from edge_agent.core.membership import (
 from edge_agent.core.settlement import SaleIdentity
 from edge_agent.core.spending import INSUFFICIENT
 from edge_agent.model.books import SettledSale
-from edge_agent.model.errors import Problem, SaleRefused, invariant
+from edge_agent.model.errors import Problem, SaleRefused
 from edge_agent.model.ids import FuellingId, MemberRef, SaleId
 from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
@@ -46,8 +46,6 @@ from edge_agent.model.units import Money
 from edge_agent.model.views import WalletView
 from edge_agent.model.wishes import SaleWish, SecondFactor, TenderOffer, TopUpWish
 
-RECEIPT_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: no I, L, O, U to misread."""
 NO_WISH: Final = SaleWish()
 
 FUELLING_UNKNOWN: Final = Problem(
@@ -137,6 +135,15 @@ class PointOfSale:
         completed = self._payable(fuelling)
         return self._prices.quote(completed, wish, self._buyer(completed, wish.member))
 
+    def estimate(self, fuel: Fuel, wish: SaleWish = NO_WISH) -> QuoteBody:
+        """Price a fuelling that has not begun; its `next_step` is the preset to propose.
+
+        Raises:
+            SaleRefused: as `quote`, of the wish.
+        """
+        buyer = None if wish.member is None else self.member(wish.member)
+        return self._prices.estimate(fuel, wish, buyer)
+
     def plan(self, fuelling: FuellingId, wish: SaleWish = NO_WISH) -> tuple[TenderOffer, ...]:
         """Return the tenders that the pay pane proposes, in the order of row V4.
 
@@ -193,7 +200,7 @@ class PointOfSale:
                     earlier = self._around.books.sale_by_key(idempotency_key)
                     if earlier is None:
                         raise
-            return _same_again(earlier, idempotency_key, fuelling, wish, tenders)
+            return same_sale(earlier, idempotency_key, fuelling, wish, tenders)
 
     async def settle_prepaid(self, fuelling: FuellingId) -> SettledSale:
         """Settle a prepaid fuelling from its prepayment; an under-run becomes change.
@@ -267,8 +274,8 @@ class PointOfSale:
         require_key(idempotency_key)
         async with self._lock(sale):
             found = self._sale(sale)
-            if _refunded_by(found, idempotency_key):
-                return _same_refund(found, reason)
+            if refunded_by(found, idempotency_key):
+                return same_refund(found, reason)
             bodies = refunding.refund(
                 found,
                 self._around.books.movements(sale),
@@ -281,9 +288,9 @@ class PointOfSale:
             try:
                 await self._around.books.append(bodies)
             except SaleRefused:
-                if not _refunded_by(self._sale(sale), idempotency_key):
+                if not refunded_by(self._sale(sale), idempotency_key):
                     raise
-            return _same_refund(self._sale(sale), reason)
+            return same_refund(self._sale(sale), reason)
 
     def receipt(self, sale: SaleId, reprint: bool = False) -> str:
         """Return the receipt, or the refund slip, as plain text of 32 columns.
@@ -303,20 +310,38 @@ class PointOfSale:
         identity: SaleIdentity,
         second: SecondFactor | None,
     ) -> SettledSale:
+        try:
+            return await self._attempt(fuelling, wish, tenders, identity, second)
+        except SaleRefused as refusal:
+            if refusal.problem.code not in leases.PROBLEMS:
+                raise
+            # A lease ended meanwhile, or another sale drew from the same campaign: look again.
+            return await self._attempt(fuelling, wish, tenders, identity, second)
+
+    async def _attempt(
+        self,
+        fuelling: FuellingId,
+        wish: SaleWish,
+        tenders: Sequence[TenderOffer],
+        identity: SaleIdentity,
+        second: SecondFactor | None,
+    ) -> SettledSale:
         completed, policy = self._payable(fuelling), self._policies.of(fuelling)
         buyer = self._buyer(completed, wish.member)
-        offers = self._prices.resolved(completed, wish, tenders)
-        quoted = self._prices.quote_for(completed, wish, buyer, offers)
-        if wish.shown is not None and wish.shown.fen != quoted.payable_fen:
-            raise SaleRefused(PRICE_CHANGED, f"{Money(quoted.payable_fen)}")
-        claim = Claim(completed, quoted, buyer, policy, identity.operator, second)
-        charge = await self.charging.judge(claim, offers)
-        now_ms = self._around.lender.now_ms()
-        bodies = settlement.settle(
-            completed, quoted, offers, charge.purse, identity, policy.points, now_ms
-        )
-        departed = self._departure(claim, charge, wish, offers, now_ms)
-        await self._around.books.append([*bodies, *charge.records, *departed])
+        holder = "" if buyer is None else buyer.account or buyer.ref
+        async with self._lock(f"holder {holder}" if holder else f"sale of {fuelling}"):
+            offers = self._prices.resolved(completed, wish, tenders)
+            quoted = self._prices.quote_for(completed, wish, buyer, offers)
+            if wish.shown is not None and wish.shown.fen != quoted.payable_fen:
+                raise SaleRefused(PRICE_CHANGED, f"{Money(quoted.payable_fen)}")
+            claim = Claim(completed, quoted, buyer, policy, identity.operator, second)
+            charge = await self.charging.judge(claim, offers)
+            now_ms = self._around.lender.now_ms()
+            bodies = settlement.settle(
+                completed, quoted, offers, charge.purse, identity, policy.points, now_ms
+            )
+            departed = self._departure(claim, charge, wish, offers, now_ms)
+            await self._around.books.append([*bodies, *charge.records, *departed])
         if buyer is not None and charge.confirmed is not None:
             self.confirmation.spend(buyer.ref)
         self._policies.forget(fuelling)
@@ -379,40 +404,9 @@ class PointOfSale:
         return uuid7(self._around.clock.wall_ms(), self._around.entropy.token(10))
 
     def _identity(self, idempotency_key: str, operator: str) -> SaleIdentity:
-        local_ms = timedelta(milliseconds=self._around.clock.wall_ms())
-        local_ms += timedelta(minutes=self._till.utc_offset_minutes)
-        day = (datetime(1970, 1, 1, tzinfo=UTC) + local_ms).strftime("%y%m%d")
-        number = int.from_bytes(self._around.entropy.token(5), "big")
-        digits = "".join(RECEIPT_ALPHABET[number >> 5 * place & 31] for place in range(8))
-        return SaleIdentity(self._new_id(), f"{day}-{digits}", idempotency_key, operator)
-
-
-def _same_again(
-    earlier: SettledSale,
-    idempotency_key: str,
-    fuelling: FuellingId,
-    wish: SaleWish,
-    tenders: Sequence[TenderOffer],
-) -> SettledSale:
-    """Return the sale that a key led to, if this wish is the one that it came with."""
-    settled = earlier.settled
-    same_wish = (settled.idempotency_key, settled.fuelling_id) == (idempotency_key, fuelling)
-    same_buyer = wish.member in (None, settled.member_ref)
-    same_points = wish.redeem_points == settled.quote.points_redeemed
-    offers = list(tenders)
-    if wish.redeem_points and not any(offer.means == "points" for offer in offers):
-        offers.append(TenderOffer("points"))
-    if not (same_wish and same_buyer and same_points and settlement.paid_as(earlier, offers)):
-        raise SaleRefused(KEY_CONFLICT)
-    return earlier
-
-
-def _refunded_by(sale: SettledSale, idempotency_key: str) -> bool:
-    return sale.refunded is not None and sale.refunded.idempotency_key == idempotency_key
-
-
-def _same_refund(sale: SettledSale, reason: str) -> SettledSale:
-    invariant(sale.refunded is not None, "an appended refund is in the books")
-    if sale.refunded is not None and sale.refunded.reason != reason.strip():
-        raise SaleRefused(KEY_CONFLICT)
-    return sale
+        receipt_no = receipt_number(
+            self._around.clock.wall_ms(),
+            self._till.utc_offset_minutes,
+            self._around.entropy.token(5),
+        )
+        return SaleIdentity(self._new_id(), receipt_no, idempotency_key, operator)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from edge_agent.app.till import Surroundings, Till
 from edge_agent.core.receipt import ReceiptFacts, render
+from edge_agent.core.station_calendar import date_of
 from edge_agent.model.books import SettledSale
 from edge_agent.model.ids import GradeId, MemberRef, PlateRef
 from edge_agent.model.policy import Policy
 from edge_agent.model.records import SaleSettled
+
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: no I, L, O, U to misread."""
+
+
+def receipt_number(at_ms: int, utc_offset_minutes: int, chance: bytes) -> str:
+    """Return the number of a receipt: the station's day, and eight characters of chance."""
+    day = date_of(at_ms, utc_offset_minutes).strftime("%y%m%d")
+    number = int.from_bytes(chance, "big")
+    return f"{day}-{''.join(ALPHABET[number >> 5 * place & 31] for place in range(8))}"
 
 
 class Receipts:

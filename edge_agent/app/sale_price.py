@@ -7,6 +7,7 @@ record, so that headquarters can decide the same price again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.app.policy import PolicyInForce
@@ -52,6 +53,19 @@ COUPON_NOT_HERE: Final = Problem(
 POINTS_NEED_MEMBER: Final = Problem(
     "points_no_member", "请先识别会员，再用积分抵现", "find the member before redeeming points"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Fuel:
+    """What a dispenser delivered, or would."""
+
+    grade: GradeId
+    volume: Volume
+    amount: Money
+    unit_price: UnitPrice
+    at_ms: int
+    plate_colour: str | None = None
+    """Of the vehicle, where a camera saw it."""
 
 
 class SalePrices:
@@ -117,9 +131,35 @@ class SalePrices:
             offers.insert(0, TenderOffer("points", worth))
         return offers
 
+    def estimate(self, fuel: Fuel, wish: SaleWish, buyer: Member | None) -> QuoteBody:
+        """Price fuel that has not flowed yet, under the policy that is in force now.
+
+        Raises:
+            SaleRefused: as `quote`.
+        """
+        return self._priced(fuel, wish, buyer, self._policies.current(), None)
+
     def _quoted(
         self,
         completed: FuellingCompleted,
+        wish: SaleWish,
+        buyer: Member | None,
+        policy: Policy,
+        paying: Paying | None,
+    ) -> QuoteBody:
+        fuel = Fuel(
+            grade=GradeId(completed.grade),
+            volume=Volume(completed.volume_ml),
+            amount=Money(completed.amount_fen),
+            unit_price=UnitPrice(completed.unit_price_milli),
+            at_ms=completed.ended_ms,
+            plate_colour=completed.plate_colour,
+        )
+        return self._priced(fuel, wish, buyer, policy, paying)
+
+    def _priced(
+        self,
+        fuel: Fuel,
         wish: SaleWish,
         buyer: Member | None,
         policy: Policy,
@@ -129,15 +169,15 @@ class SalePrices:
             raise SaleRefused(POINTS_NEED_MEMBER)
         now_ms = self._around.lender.now_ms()
         request = QuoteRequest(
-            grade=GradeId(completed.grade),
-            volume=Volume(completed.volume_ml),
-            amount=Money(completed.amount_fen),
-            unit_price=UnitPrice(completed.unit_price_milli),
-            at_ms=completed.ended_ms,
+            grade=fuel.grade,
+            volume=fuel.volume,
+            amount=fuel.amount,
+            unit_price=fuel.unit_price,
+            at_ms=fuel.at_ms,
             utc_offset_minutes=self._till.utc_offset_minutes,
-            member=self._facts(buyer, completed.ended_ms),
+            member=self._facts(buyer, fuel.at_ms),
             station=self._till.station.station,
-            plate_colour=completed.plate_colour,
+            plate_colour=fuel.plate_colour,
             goods=_goods(wish, policy),
             coupons=self._coupons(wish, buyer, now_ms),
             paying=paying,

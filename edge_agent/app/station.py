@@ -10,16 +10,19 @@ from dataclasses import dataclass, replace
 
 from edge_agent.app.forecourt import Forecourt
 from edge_agent.app.point_of_sale import PointOfSale
+from edge_agent.app.sale_price import Fuel
 from edge_agent.app.self_service import SelfService
 from edge_agent.app.sync import Sync
+from edge_agent.core.membership import has_priority
 from edge_agent.core.point import Point, fp_state
-from edge_agent.model.errors import Problem, RefusedError
+from edge_agent.model.errors import Problem, RefusedError, SaleRefused
 from edge_agent.model.fuelling import AuthoriseRequest
-from edge_agent.model.ids import FuellingId, GradeId, MemberRef
+from edge_agent.model.ids import FpId, FuellingId, GradeId, MemberRef
+from edge_agent.model.membership import Member
 from edge_agent.model.prices import PriceSet
-from edge_agent.model.records import FuellingCancelled, RecordBody
+from edge_agent.model.records import FuellingCancelled, QuoteBody, RecordBody
 from edge_agent.model.station import StationPlan
-from edge_agent.model.units import Money
+from edge_agent.model.units import Money, volume_for
 from edge_agent.model.views import (
     CameraView,
     FpView,
@@ -28,7 +31,7 @@ from edge_agent.model.views import (
     StationView,
     UnpaidView,
 )
-from edge_agent.model.wishes import SecondFactor
+from edge_agent.model.wishes import SaleWish, SecondFactor
 from edge_agent.ports import Books, Catalogues, Clock
 
 logger = logging.getLogger(__name__)
@@ -68,6 +71,11 @@ PROBLEMS = {
         Problem("stop_all", "全站已停止", "everything is stopped"),
     )
 }
+
+
+NOZZLE_UNPRICED = Problem(
+    "nozzle_unpriced", "该油枪尚无油价", "there is no such nozzle here, or it has no price yet"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,34 @@ class Station:
                 logger.info("not bound", extra={"fp": request.fp, "code": error.problem.code})
         return await self.forecourt.authorise(request)
 
+    def estimate(self, fp: FpId, nozzle: int, amount: Money, wish: SaleWish) -> QuoteBody:
+        """Price a fuelling that has not begun, for an amount at a nozzle by its logical number.
+
+        Without a member in the wish it is the one whose plate stands at the bay.
+
+        Raises:
+            KeyError: there is no such fuelling point.
+            SaleRefused: the point has no such nozzle, or no price yet (`nozzle_unpriced`); or as
+                `PointOfSale.estimate`.
+        """
+        point = self.forecourt.point(fp)
+        plan = next((one for one in point.plan.nozzles if one.logical == nozzle), None)
+        prices = {} if point.applied is None else point.applied.prices
+        if plan is None or plan.logical not in prices:
+            raise SaleRefused(NOZZLE_UNPRICED, f"FP {fp}, nozzle {nozzle}")
+        visit = self.self_service.visit_at(point.plan.bay)
+        if wish.member is None and visit is not None and visit.plate.member is not None:
+            wish = replace(wish, member=visit.plate.member.ref)
+        fuel = Fuel(
+            grade=plan.grade,
+            volume=volume_for(amount, prices[plan.logical]),
+            amount=amount,
+            unit_price=prices[plan.logical],
+            at_ms=self._clock.wall_ms(),
+            plate_colour=None if visit is None else visit.plate.colour,
+        )
+        return self.pos.estimate(fuel, wish)
+
     def touch(self) -> None:
         """Tell every watcher that the view may have changed."""
         for watcher in self._watchers:
@@ -215,7 +251,8 @@ class Station:
         bound = body.member_ref if body is not None else None
         if bound is None and visit is not None and visit.plate.member is not None:
             bound = visit.plate.member.ref
-        shown = point.current
+        member, shown = self._member(bound), point.current
+        tier = None if member is None else self.pos.policy().tier(member.tier)
         return FpView(
             fp=point.fp,
             bay=point.plan.bay,
@@ -234,7 +271,10 @@ class Station:
             amount_fen=shown.amount.fen if shown is not None else 0,
             preset_volume_ml=body.preset_volume_ml if body is not None else None,
             preset_amount_fen=body.preset_amount_fen if body is not None else None,
-            member=self._name(bound),
+            member=None if member is None else member.masked_name,
+            tier_zh=None if tier is None else tier.label_zh,
+            tier_en=None if tier is None else tier.label_en,
+            priority=member is not None and has_priority(member, self.pos.policy()),
             plate=visit.plate.masked if visit is not None else None,
             unpaid=sum(item.fp == point.fp for item in unpaid),
             blocked=self.forecourt.blocked(point.fp),
@@ -296,6 +336,9 @@ class Station:
     def _grade_name(self, grade: str) -> str:
         return self._grades.get(GradeId(grade), grade)
 
+    def _member(self, member_ref: str | None) -> Member | None:
+        return None if member_ref is None else self._catalogues.member(MemberRef(member_ref))
+
     def _name(self, member_ref: str | None) -> str | None:
-        member = self._catalogues.member(MemberRef(member_ref)) if member_ref is not None else None
+        member = self._member(member_ref)
         return None if member is None else member.masked_name

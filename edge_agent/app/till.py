@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge_agent.model.errors import Problem, SaleRefused
 from edge_agent.model.ids import PlateRef
 from edge_agent.model.station import StationPlan
 from edge_agent.ports import (
@@ -21,16 +20,6 @@ from edge_agent.ports import (
 )
 
 CHINA_UTC_OFFSET_MINUTES: Final = 480
-MAX_KEY_LENGTH: Final = 128
-
-KEY_INVALID: Final = Problem(
-    "idempotency_key_invalid", "操作号缺失或过长", "the request key is missing or too long"
-)
-KEY_CONFLICT: Final = Problem(
-    "idempotency_conflict",
-    "同一操作号对应了不同内容，请重新操作",
-    "the same request key came with other content: start again",
-)
 
 
 def _no_mask(_: PlateRef) -> str | None:
@@ -61,13 +50,3 @@ class Surroundings:
     lender: Lender
     codes: MemberCodes
     pins: Pins
-
-
-def require_key(idempotency_key: str) -> None:
-    """Check that a wish that moves money names itself.
-
-    Raises:
-        SaleRefused: `idempotency_key_invalid`.
-    """
-    if not 0 < len(idempotency_key) <= MAX_KEY_LENGTH:
-        raise SaleRefused(KEY_INVALID)

@@ -11,7 +11,8 @@ from typing import Final
 from edge_agent.app.confirmation import Confirmation
 from edge_agent.app.membership import Membership
 from edge_agent.app.purse import Purses
-from edge_agent.app.till import KEY_CONFLICT, Surroundings
+from edge_agent.app.same_wish import KEY_CONFLICT
+from edge_agent.app.till import Surroundings
 from edge_agent.core import leases, usage_rules
 from edge_agent.core.settlement import MAX_REFERENCE_LENGTH, TENDER_REFERENCE, TERMINAL_MEANS
 from edge_agent.core.spending import NO_ACCOUNT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.store.station import StationStore
-from tests.app.shop import MEMBERS, POLICY, FixedClock, SeededEntropy, Shop
+from tests.app.shop import GRANTED, MEMBERS, POLICY, SEALER, SeededEntropy, SetClock, Shop
 
 
 @pytest.fixture
@@ -16,15 +16,17 @@ def open_shop(tmp_path: Path) -> Iterator[Callable[[], Shop]]:
     opened: list[StationStore] = []
 
     def open_() -> Shop:
+        clock = SetClock()
         store = StationStore.open(
             tmp_path / "books.db",
-            clock=FixedClock(),
+            clock=clock,
             entropy=SeededEntropy(),
+            sealer=SEALER,
             ballast_bytes=0,
             durable=False,
         )
         opened.append(store)
-        return Shop(store)
+        return Shop(store, clock)
 
     yield open_
     for store in opened:
@@ -34,6 +36,8 @@ def open_shop(tmp_path: Path) -> Iterator[Callable[[], Shop]]:
 @pytest.fixture
 async def shop(open_shop: Callable[[], Shop]) -> Shop:
     opened = open_shop()
-    await opened.catalogues.accept_members(1, 1, MEMBERS, replaced=True, sha256="0" * 64)
-    await opened.publish(POLICY)
+    await opened.enrol(*MEMBERS)
+    await opened.publish(POLICY, version=1)
+    for account, amount_fen in GRANTED.items():
+        await opened.grant("balance", account, amount_fen)
     return opened

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from edge_agent.core.promotions import requote
-from edge_agent.core.settlement import TenderOffer
 from edge_agent.model.books import SettledSale
 from edge_agent.model.errors import SaleRefused
 from edge_agent.model.ids import (
@@ -20,10 +19,12 @@ from edge_agent.model.ids import (
 )
 from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.policy import NO_POLICY, load_policy
+from edge_agent.model.quote_record import explanation_hash, without_words
 from edge_agent.model.records import RecordBody, SaleSettled
 from edge_agent.model.units import Money
+from edge_agent.model.wishes import SaleWish, TenderOffer
 from edge_agent.store.books import LedgerBooks
-from tests.app.shop import CASH, POLICY, STORED, Shop, code_of, refused
+from tests.app.shop import CASH, POLICY, STORED, Shop, code_of, nothing_left, refused
 
 # --- quote --------------------------------------------------------------------------------------
 
@@ -31,7 +32,7 @@ from tests.app.shop import CASH, POLICY, STORED, Shop, code_of, refused
 async def test_the_member_bound_to_the_fuelling_is_priced_by_default(shop: Shop) -> None:
     bound = await shop.deliver(31_400, member_ref="gold")
     assert shop.pos.quote(bound).payable_fen == 28_458
-    assert shop.pos.quote(bound, MemberRef("silver")).tier == "silver"
+    assert shop.pos.quote(bound, SaleWish(member=MemberRef("silver"))).tier == "silver"
     assert shop.pos.quote(await shop.deliver(31_400)).payable_fen == 31_400
 
 
@@ -44,7 +45,7 @@ async def test_a_bound_member_that_is_gone_pays_the_list_price(shop: Shop) -> No
 async def test_what_cannot_be_quoted_says_why(shop: Shop) -> None:
     fuelling = await shop.deliver()
     with pytest.raises(SaleRefused) as caught:
-        shop.pos.quote(fuelling, MemberRef("nobody"))
+        shop.pos.quote(fuelling, SaleWish(member=MemberRef("nobody")))
     assert code_of(caught) == "member_unknown"
     with pytest.raises(SaleRefused) as caught:
         shop.pos.quote(FuellingId("f-99"))
@@ -59,14 +60,15 @@ async def test_what_was_shown_is_charged_when_the_policy_changes_meanwhile(
     shop: Shop,
 ) -> None:
     fuelling = await shop.deliver(31_400)
-    shown = shop.pos.quote(fuelling, MemberRef("gold"))
+    shown = shop.pos.quote(fuelling, SaleWish(member=MemberRef("gold"), paying="cash"))
     dearer = json.loads(POLICY) | {"version": 2, "offers": []}
     await shop.publish(json.dumps(dearer))
     sale = await shop.settle(fuelling, by="gold")
-    assert sale.settled.quote == shown
+    assert sale.settled.quote == without_words(shown)
+    assert sale.settled.explanation_sha256 == explanation_hash(shown)
     assert requote(sale.settled.quote, load_policy(POLICY)) == shown
     later = await shop.deliver(31_400)
-    assert shop.pos.quote(later, MemberRef("gold")).payable_fen == 31_400
+    assert shop.pos.quote(later, SaleWish(member=MemberRef("gold"))).payable_fen == 31_400
 
 
 async def test_a_policy_that_cannot_be_read_is_passed_over(shop: Shop) -> None:
@@ -100,7 +102,9 @@ async def test_a_split_payment_is_one_append(shop: Shop) -> None:
         "cash": 18_458,
     }
     assert shop.available() == 40_000
-    assert shop.books.head().seq == before + 2
+    assert [record.kind for record in shop.books.records_after(before, 9)] == [
+        "sale.settled", "asset.moved", "points.earned", "operator.action",
+    ]  # fmt: skip
     assert shop.books.unpaid() == []
     assert sale == shop.books.sale_of(fuelling)
 
@@ -232,6 +236,7 @@ async def test_while_it_is_being_paid_a_fuelling_is_locked(shop: Shop) -> None:
 
 
 async def test_one_account_is_never_overspent_by_two_fuellings_at_once(shop: Shop) -> None:
+    shop.hq.answer = nothing_left
     fuellings = [await shop.deliver(40_000), await shop.deliver(40_000)]
     wishes = [shop.settle(fuelling, STORED, by="gold", key=fuelling) for fuelling in fuellings]
     results = await asyncio.gather(*wishes, return_exceptions=True)
@@ -246,5 +251,6 @@ async def test_stored_value_is_the_members_own(shop: Shop) -> None:
     assert await refused(shop.settle(fuelling, STORED)) == "stored_value_no_account"
     by_silver = shop.settle(fuelling, STORED, by="silver")
     assert await refused(by_silver) == "stored_value_no_account"
+    shop.hq.answer = nothing_left
     by_poor = shop.settle(fuelling, STORED, by="poor")
     assert await refused(by_poor) == "stored_value_insufficient"
