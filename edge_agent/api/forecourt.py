@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 
@@ -32,6 +34,7 @@ async def authorise(
     body: AuthoriseBody,
     station: StationDep,
     wishes: WishesDep,
+    operator: OperatorDep,
     key: PrepaymentKey = None,
 ) -> AuthoriseAnswer:
     """Release a fuelling point for one fuelling. A prepayment needs an `Idempotency-Key`."""
@@ -43,11 +46,14 @@ async def authorise(
         preset=_preset(body),
         member=None if body.member is None else MemberRef(body.member),
         prepaid=Money(body.prepaid_fen),
+        odometer_km=body.odometer_km,
     )
+    second = None if body.second is None else body.second.factor()
+    release = partial(station.authorise, second=second, operator=operator)
     require_known(station, request.fp)
     if key is None:
-        return AuthoriseAnswer(fuelling_id=await station.authorise(request))
-    return AuthoriseAnswer(fuelling_id=await wishes.once(key, request, station.authorise))
+        return AuthoriseAnswer(fuelling_id=await release(request))
+    return AuthoriseAnswer(fuelling_id=await wishes.once(key, request, release))
 
 
 @router.post("/fuelling-points/{fp}/stop", status_code=204)

@@ -16,6 +16,7 @@ from edge_agent.model.wishes import GoodsWish, SaleWish, SecondFactor, TenderOff
 MAX_VOLUME_ML = 9_999_990
 MAX_AMOUNT_FEN = 99_999_900
 MAX_POINTS = 9_999_999
+MAX_ODOMETER_KM = 9_999_999
 MAX_TENDERS = 6
 
 FpNumber = Annotated[int, Path(ge=1, le=9999, description="Fuelling point, by its number.")]
@@ -46,28 +47,6 @@ class RequestBody(BaseModel):
     """Base of all request bodies."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class AuthoriseBody(RequestBody):
-    """Release a fuelling point, for at most one volume or one amount.
-
-    A prepayment limits the fuelling to what was paid, unless a smaller preset is given.
-    """
-
-    preset_volume_ml: int | None = Field(default=None, ge=10, le=MAX_VOLUME_ML)
-    preset_amount_fen: int | None = Field(default=None, ge=1, le=MAX_AMOUNT_FEN)
-    member: Reference | None = None
-    prepaid_fen: int = Field(default=0, ge=0, le=MAX_AMOUNT_FEN)
-
-    @model_validator(mode="after")
-    def _limits_agree(self) -> Self:
-        if self.preset_volume_ml is not None and self.preset_amount_fen is not None:
-            raise ValueError("a preset limits either the volume or the amount")
-        if self.prepaid_fen and self.preset_volume_ml is not None:
-            raise ValueError("a prepayment is for an amount, not for a volume")
-        if self.prepaid_fen and (self.preset_amount_fen or 0) > self.prepaid_fen:
-            raise ValueError("the preset is larger than what was prepaid")
-        return self
 
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -178,6 +157,32 @@ class SecondFactorBody(RequestBody):
             operator=self.operator,
             operator_pin=_revealed(self.operator_pin),
         )
+
+
+class AuthoriseBody(RequestBody):
+    """Release a fuelling point, for at most one volume or one amount.
+
+    A prepayment limits the fuelling to what was paid, unless a smaller preset is given.
+    """
+
+    preset_volume_ml: int | None = Field(default=None, ge=10, le=MAX_VOLUME_ML)
+    preset_amount_fen: int | None = Field(default=None, ge=1, le=MAX_AMOUNT_FEN)
+    member: Reference | None = None
+    prepaid_fen: int = Field(default=0, ge=0, le=MAX_AMOUNT_FEN)
+    odometer_km: int | None = Field(default=None, ge=0, le=MAX_ODOMETER_KM)
+    """Of a fleet's vehicle, where its rules ask for it."""
+    second: SecondFactorBody | None = None
+    """Of a fleet's driver, where its rules ask for a PIN."""
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if self.preset_volume_ml is not None and self.preset_amount_fen is not None:
+            raise ValueError("a preset limits either the volume or the amount")
+        if self.prepaid_fen and self.preset_volume_ml is not None:
+            raise ValueError("a prepayment is for an amount, not for a volume")
+        if self.prepaid_fen and (self.preset_amount_fen or 0) > self.prepaid_fen:
+            raise ValueError("the preset is larger than what was prepaid")
+        return self
 
 
 class SettleBody(WishBody):

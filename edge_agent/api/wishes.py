@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from edge_agent.app.point_of_sale import KEY_CONFLICT
+from edge_agent.app.same_wish import KEY_CONFLICT
 from edge_agent.model.errors import SaleRefused
 from edge_agent.model.fuelling import AuthoriseRequest
 from edge_agent.model.ids import FuellingId

@@ -65,6 +65,8 @@ def wallet(
         to_next_tier_fen=None if standing.to_next is None else standing.to_next.fen,
         locked=member.locked,
         cache_age_s=purse.cache_age_s,
+        progress_zh=standing.text_zh,
+        progress_en=standing.text_en,
     )
 
 

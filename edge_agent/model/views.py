@@ -46,6 +46,11 @@ class FpView:
     blocked: str | None
     """Code of the reason why it may not be authorised now, or None."""
     price_set: str | None
+    tier_zh: str | None = None
+    """The member's tier, as a badge (row M11)."""
+    tier_en: str | None = None
+    priority: bool = False
+    """The member is served first (row M3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +188,6 @@ class WalletView:
     to_next_tier_fen: int | None
     locked: str | None
     cache_age_s: int
+    progress_zh: str | None = None
+    """What is missing to keep the tier, else to reach the next one (rows M6, M12)."""
+    progress_en: str | None = None

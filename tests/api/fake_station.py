@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from edge_agent.app.station import StationFacts
+from edge_agent.core import usage_rules
 from edge_agent.core.authorisation import PROBLEMS
 from edge_agent.model.books import FuelSums, Totals
 from edge_agent.model.errors import CommandRefused
@@ -16,8 +17,11 @@ from edge_agent.model.ledger import LedgerHead, LedgerRecord
 from edge_agent.model.records import FuellingCompleted
 from edge_agent.model.units import Money, UnitPrice, Volume, amount_of
 from edge_agent.model.views import FpView, ProblemView, StationView, SyncView
+from edge_agent.model.wishes import SecondFactor
 from tests.api.fake_figures import empty_view, facts_of, now_ms, unpaid_view
 from tests.api.fake_till import FakeTill, fuelling_of
+
+ODOMETER_MISSING = usage_rules.PROBLEMS["fleet_odometer_missing"]
 
 
 class FakeStation(FakeTill):
@@ -27,6 +31,7 @@ class FakeStation(FakeTill):
         super().__init__()
         self._wakes: set[asyncio.Event] = set()
         self.views = 0
+        self.fleet_asks = False
         self._view = empty_view(points)
         self.forecourt = self.pos = self.sync = self.books = self
 
@@ -119,8 +124,14 @@ class FakeStation(FakeTill):
 
     # --- forecourt ----------------------------------------------------------------------------
 
-    async def authorise(self, request: AuthoriseRequest) -> FuellingId:
+    async def authorise(
+        self, request: AuthoriseRequest, second: SecondFactor | None = None, operator: str = ""
+    ) -> FuellingId:
         self._ask("authorise", request)
+        if self.fleet_asks and request.member is not None:
+            if request.odometer_km is None:
+                raise CommandRefused(ODOMETER_MISSING)
+            self._confirm(second)
         point = self.point(request.fp)
         reason = "stop_all" if self._view.stop_all else point.blocked
         if reason is None and point.state not in {FpState.IDLE, FpState.CALLING}:

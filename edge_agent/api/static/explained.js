@@ -10,10 +10,16 @@ export function due(quote) {
   return quote.payable_fen - quote.prepaid_fen - quote.points_pay_fen;
 }
 
-/** The bill, what was given beside the price, the next best step, and what did not apply. */
-export function explained(pane, item) {
+/** The bill line by line, and what was given beside the price. */
+export function billed(pane, item) {
+  return [lines(pane, item), pane.quote ? given(pane.quote) : null];
+}
+
+/** What did not apply and why, and the step that would have been cheapest. */
+export function reasons(pane) {
   const { quote } = pane;
-  return [lines(pane, item), quote ? given(quote) : null, quote?.next_step ? nextStep(quote.next_step) : null, quote ? refused(pane, quote) : null];
+  if (quote === null) return null;
+  return [refused(pane, quote), quote.next_step ? nextStep(quote.next_step) : null];
 }
 
 function lines(pane, item) {

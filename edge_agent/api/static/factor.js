@@ -2,6 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { digits } from "./keypad.js";
+import { onEnter } from "./parts.js";
 import { busy, live, redraw } from "./state.js";
 import { label, t } from "./words.js";
 
@@ -39,7 +40,7 @@ export function factorOf(factor) {
   return factor.operator && factor.operatorPin.length >= 4 ? { operator: factor.operator, operator_pin: factor.operatorPin } : null;
 }
 
-/** The dialog over the screen. */
+/** The dialog over the pane. */
 export function secondFactor(factor, onGiven, onGivenUp) {
   const submit = () => {
     const second = factorOf(factor);
@@ -107,7 +108,7 @@ function field(factor, name, word, submit) {
         factor[name] = event.target.value.trim();
         redraw();
       },
-      onkeydown: (event) => event.key === "Enter" && submit(),
+      onkeydown: onEnter(submit),
     }),
   );
 }

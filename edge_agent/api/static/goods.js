@@ -47,7 +47,7 @@ function row(pane, one, suggested, changed) {
   const pieces = pane.goods[one.good] ?? 0;
   const step = (by) => () => take(pane, one.good, pieces + by, changed);
   return h(
-    "li.good",
+    "li.goods-row",
     { key: one.good, "data-good": one.good },
     h("span.middle", null, h("span.top", null, both(one.text_zh, one.text_en)), h("span.under", null, h("span.sum", null, `¥${yuan(one.price_fen)}`), suggested ? h("span.note", null, t("goes_with_it")) : null)),
     h("button.icon-button", { type: "button", "aria-label": `${label("fewer")} ${one.text_zh}`, disabled: pieces === 0, onclick: step(-1) }, icon("minus")),

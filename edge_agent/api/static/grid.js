@@ -99,7 +99,8 @@ function foot(point) {
   const flowing = engaged(point) && point.state !== "authorised" && point.state !== "started";
   if (flowing && amount !== null) notes.push(h("span.note", { key: "preset" }, t("preset"), ` ¥${shortYuan(amount)}`));
   if (flowing && volume !== null) notes.push(h("span.note", { key: "preset" }, t("preset"), ` ${litres(volume)} L`));
-  if (point.member) notes.push(h("span.note.member", { key: "member" }, icon("member"), point.member));
+  if (point.member) notes.push(h("span.note.member", { key: "member" }, icon("member"), point.member, point.tier_zh ? [" ", both(point.tier_zh, point.tier_en)] : null));
+  if (point.priority) notes.push(h("span.note.priority", { key: "priority" }, icon("star"), t("priority")));
   if (point.plate) notes.push(h("span.note.plate", { key: "plate" }, point.plate));
   if (point.unpaid > 0 && point.state !== "idle") {
     notes.push(h("span.note.owed", { key: "owed" }, icon("bill"), both(`待付 ${point.unpaid}`, `${point.unpaid} to pay`)));

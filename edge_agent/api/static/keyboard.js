@@ -1,8 +1,9 @@
 // The keyboard: F1 to F12 choose a pump, digits and Enter preset it, Space authorises, Esc goes back.
 
 import { authoriseOldestCalling, stopAll } from "./points.js";
-import { releaseTyped, typePreset } from "./point_pane.js";
+import { closePointDialog, releaseTyped, typePreset } from "./point_pane.js";
 import { closeInner, settleChosen, typeCash } from "./pay.js";
+import { leaveWallet } from "./top_up.js";
 import { home, live, redraw, show, state } from "./state.js";
 
 export function listenToKeys() {
@@ -26,6 +27,11 @@ function handle(event) {
   if (/^F\d+$/.test(event.key)) return choosePoint(Number(event.key.slice(1)));
   if (event.key === "Escape") {
     if (state.pane.name === "pay" && closeInner(state.pane)) return true;
+    if (state.pane.name === "point" && closePointDialog(state.pane)) return true;
+    if (state.pane.name === "wallet") {
+      leaveWallet(state.pane);
+      return true;
+    }
     if (state.pane.name === "point" && state.pane.search?.open) state.pane.search.open = false;
     else home();
     redraw();

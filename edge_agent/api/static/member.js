@@ -4,6 +4,7 @@
 import { h, icon } from "./dom.js";
 import { digits, plateKeys } from "./keypad.js";
 import { ask } from "./link.js";
+import { onEnter } from "./parts.js";
 import { busy, live, order, redraw } from "./state.js";
 import { both, label, t, yuan } from "./words.js";
 
@@ -80,6 +81,7 @@ export function memberSearch(pane, onFound) {
       "div.typed-row",
       null,
       h("input.typed", {
+        key: search.kind,
         type: "text",
         inputmode: "none",
         autocomplete: "off",
@@ -89,7 +91,7 @@ export function memberSearch(pane, onFound) {
         value: search.text,
         "aria-label": label(search.kind),
         oninput: (event) => type(event.target.value.trim()),
-        onkeydown: (event) => event.key === "Enter" && search.text && find(),
+        onkeydown: onEnter(() => search.text && find()),
       }),
       h("button.icon-button", { type: "button", "aria-label": label("back"), onclick: close }, icon("cross")),
     ),

@@ -43,3 +43,10 @@ export function typedFigure(name, figure, giveUp) {
     h("button.icon-button", { type: "button", "aria-label": label("back"), onclick: giveUp }, icon("cross")),
   );
 }
+
+/** A listener for Enter. It returns nothing: a listener that returns false swallows the key. */
+export function onEnter(act) {
+  return (event) => {
+    if (event.key === "Enter") act();
+  };
+}

@@ -2,7 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { couponList } from "./coupons.js";
-import { due, explained } from "./explained.js";
+import { billed, due, reasons } from "./explained.js";
 import { secondFactor, needsSecondFactor } from "./factor.js";
 import { goodsList, suggestions, wishedGoods } from "./goods.js";
 import { digits } from "./keypad.js";
@@ -111,18 +111,22 @@ export function payPane(pane) {
   );
 }
 
-/** What lies over the whole screen until it is answered. */
+/** What lies over the pane until it is answered. */
 export function payDialog(pane) {
   if (pane.factor) return secondFactor(pane.factor, (second) => settle(pane, second), () => giveUpFactor(pane));
-  const wallet = pane.quote?.wallet;
-  if (!wallet) return null;
-  const member = pane.quote.member.ref;
-  if (pane.warned.has(member)) return null;
-  return expiryWarning(wallet, pane.quote.redeemable, (use) => {
-    pane.warned.add(member);
-    if (use) redeem(pane, pane.quote.redeemable.points);
-    redraw();
-  });
+  return warning(pane);
+}
+
+function warning(pane) {
+  const { quote } = pane;
+  if (!quote?.wallet || pane.warned.has(quote.member.ref)) return null;
+  return expiryWarning(quote.wallet, quote.redeemable, (use) => told(pane, use));
+}
+
+function told(pane, use) {
+  pane.warned.add(pane.quote.member.ref);
+  if (use) redeem(pane, pane.quote.redeemable.points);
+  redraw();
 }
 
 function gone() {
@@ -132,12 +136,13 @@ function gone() {
 function bill(pane, item) {
   const { quote } = pane;
   return [
-    explained(pane, item),
+    billed(pane, item),
     memberCard(pane, pane.member ?? quote?.member ?? null, quote?.wallet ?? null, {
       onChange: (member) => setMember(pane, member),
       onTopUp: () => showWallet(pane.quote.member, pane),
     }),
     quote ? extras(pane, quote) : null,
+    reasons(pane),
   ];
 }
 
@@ -191,6 +196,7 @@ function closeSub(pane) {
 /** Esc: close what is open in the pane. Returns whether something was. */
 export function closeInner(pane) {
   if (pane.factor) giveUpFactor(pane);
+  else if (warning(pane)) told(pane, false);
   else if (pane.search.open || pane.sub !== null) closeSub(pane);
   else return false;
   return true;
@@ -266,7 +272,7 @@ function settleButton(pane, words, amount, off) {
     "button.wide.settle.go",
     { key: "settle", type: "button", disabled: shut, onclick: () => settle(pane) },
     typeof words === "string" ? t(words) : words,
-    amount ? h("b.sum", null, amount) : null,
+    amount ? h("b.sum", { class: amount.length > 9 ? "several" : "" }, amount) : null,
   );
 }
 
@@ -306,6 +312,10 @@ export function typeCash(pane, key) {
 
 /** Enter on a keyboard takes the money as it is chosen. */
 export function settleChosen(pane) {
+  if (warning(pane)) {
+    told(pane, false);
+    return;
+  }
   if (pane.quote === null || pane.stale || pane.sub !== null || pane.factor || busy("settle")) return;
   if (due(pane.quote) <= 0 || offers(pane) !== null) settle(pane);
 }

@@ -2,6 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { nextStep } from "./explained.js";
+import { needsSecondFactor, secondFactor } from "./factor.js";
 import { digits, fenOf } from "./keypad.js";
 import { wishKey } from "./link.js";
 import { memberChip, memberSearch, newSearch } from "./member.js";
@@ -14,7 +15,7 @@ import { both, label, lasting, litres, shortYuan, t, yuan } from "./words.js";
 const AMOUNTS_FEN = [10_000, 20_000, 30_000, 40_000, 50_000];
 const VOLUMES_ML = [10_000, 20_000, 30_000, 40_000, 50_000];
 const ESTIMATED_FEN = 10_000; // what the next best step is compared with
-const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member: null, step: null, stepOf: "" };
+const DEFAULTS = { by: "amount", prepay: false, typed: "", typing: false, member: null, step: null, stepOf: "", factor: null, pending: null, odometer: null };
 
 export function pointPane(pane) {
   const point = pointOf(pane.fp);
@@ -191,15 +192,65 @@ function wish(pane, sum) {
   return pane.by === "amount" ? { preset_amount_fen: sum } : { preset_volume_ml: sum };
 }
 
-async function send(point, pane, body) {
-  if (pane.member) body.member = pane.member.ref;
-  const begun = await (pane.prepay ? takePrepayment(point.fp, body, pane.key, (error) => refused(pane, error)) : authorise(point.fp, body));
-  if (begun && state.pane === pane) home();
+async function send(point, pane, body, second = null) {
+  pane.pending = { ...body };
+  if (pane.member) pane.pending.member = pane.member.ref;
+  const wish = second ? { ...pane.pending, second } : pane.pending;
+  const says = (error) => refused(pane, error);
+  const begun = await (body.prepaid_fen ? takePrepayment(point.fp, wish, pane.key, says) : authorise(point.fp, wish, says));
+  if (!begun) return;
+  Object.assign(pane, { factor: null, odometer: null });
+  if (state.pane === pane) home();
 }
 
 function refused(pane, error) {
   // While it is unsure whether the point was released, pressing again asks for the same release.
   if (!error.unsure) pane.key = wishKey();
+  // A fleet may ask what the odometer shows, and who drives (row L2).
+  if (error.code.startsWith("fleet_odometer")) pane.odometer = "";
+  else needsSecondFactor(error, pane);
+  redraw();
+}
+
+/** What lies over the pane until it is answered: what a fleet asks its driver. */
+export function pointDialog(pane) {
+  const point = pointOf(pane.fp);
+  if (point === null) return null;
+  if (pane.factor) return secondFactor(pane.factor, (second) => send(point, pane, pane.pending, second), () => giveUp(pane));
+  if (typeof pane.odometer !== "string") return null;
+  const press = (text) => {
+    pane.odometer = text;
+    redraw();
+  };
+  return h(
+    "div.dialog",
+    { key: "odometer", role: "dialog", "aria-modal": "true", "aria-label": label("odometer") },
+    h(
+      "div.sheet",
+      null,
+      typedFigure(t("odometer"), `${pane.odometer || "0"} km`, () => giveUp(pane)),
+      digits(pane.odometer, press, { most: 7 }),
+      h("button.wide.go", { type: "button", disabled: !live() || pane.odometer === "", onclick: () => sayOdometer(point, pane) }, t("confirm")),
+    ),
+  );
+}
+
+function sayOdometer(point, pane) {
+  const km = Number(pane.odometer);
+  pane.odometer = null;
+  send(point, pane, { ...pane.pending, odometer_km: km });
+}
+
+function giveUp(pane) {
+  Object.assign(pane, { factor: null, odometer: null, pending: null });
+  redraw();
+}
+
+/** Esc: close what is open in the pane. Returns whether something was. */
+export function closePointDialog(pane) {
+  if (!pane.factor && typeof pane.odometer !== "string") return false;
+  giveUp(pane);
+  return true;
 }
 
 function typed(point, pane) {
@@ -231,6 +282,11 @@ function typed(point, pane) {
 export function typePreset(pane, key) {
   const point = pointOf(pane.fp);
   if (point === null || !releasable(point)) return;
+  if (typeof pane.odometer === "string") {
+    pane.odometer = key === "Backspace" ? pane.odometer.slice(0, -1) : /^\d{0,7}$/.test(pane.odometer + key) ? pane.odometer + key : pane.odometer;
+    redraw();
+    return;
+  }
   pane.typing = true;
   const before = pane.typed ?? "";
   if (key === "Backspace") pane.typed = before.slice(0, -1);
@@ -242,6 +298,10 @@ export function typePreset(pane, key) {
 export function releaseTyped(pane) {
   const point = pointOf(pane.fp);
   if (point === null || !releasable(point)) return;
+  if (typeof pane.odometer === "string") {
+    if (pane.odometer !== "") sayOdometer(point, pane);
+    return;
+  }
   if (!pane.typed) {
     if (!pane.prepay) send(point, pane, {});
     return;

@@ -61,8 +61,8 @@ export function primaryAction(point) {
 }
 
 /** Release a point; `wish` may hold preset_amount_fen, preset_volume_ml, member. */
-export function authorise(fp, wish = {}) {
-  return order(`authorise ${fp}`, () => command(fp, "authorise", wish));
+export function authorise(fp, wish = {}, refused = undefined) {
+  return order(`authorise ${fp}`, () => command(fp, "authorise", wish), refused);
 }
 
 /** Ask what a fuelling that has not begun would cost, for the next best step. */

@@ -6,7 +6,7 @@ import { homePane } from "./home.js";
 import { listenToKeys } from "./keyboard.js";
 import { ask, follow } from "./link.js";
 import { payDialog, payPane } from "./pay.js";
-import { pointPane } from "./point_pane.js";
+import { pointDialog, pointPane } from "./point_pane.js";
 import { salePane } from "./sale.js";
 import { chirpForNew, listenForTouch } from "./sound.js";
 import { drawWith, redraw, refreshLending, refreshTill, say, state } from "./state.js";
@@ -27,11 +27,13 @@ function draw() {
   document.body.dataset.lost = String(state.lost !== null);
   if (state.enrolled === false) patch(root, enrolment());
   else if (state.view === null) patch(root, h("div.cover", null, icon("pump"), t(state.lost === null ? "starting" : "lost_title")));
-  else patch(root, [topbar(), banners(), h("main", null, grid(), h("aside", null, PANES[state.pane.name](state.pane))), dialog(), notice(), lost()]);
+  else patch(root, [topbar(), banners(), h("main", null, grid(), h("aside", null, PANES[state.pane.name](state.pane), dialog())), notice(), lost()]);
 }
 
+// What has to be answered covers the pane alone: the forecourt goes on beside it.
 function dialog() {
-  return state.pane.name === "pay" ? payDialog(state.pane) : null;
+  if (state.pane.name === "pay") return payDialog(state.pane);
+  return state.pane.name === "point" ? pointDialog(state.pane) : null;
 }
 
 function notice() {

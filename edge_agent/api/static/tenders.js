@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { due } from "./explained.js";
 import { digits, fenOf } from "./keypad.js";
-import { typedFigure } from "./parts.js";
+import { onEnter, typedFigure } from "./parts.js";
 import { redraw, state } from "./state.js";
 import { label, pair, shortYuan, both, t, yuan } from "./words.js";
 
@@ -168,7 +168,7 @@ function referenceField(pane, means, enter) {
         pane.references[means] = event.target.value.replace(/[^A-Za-z0-9 ._:/#-]/g, "").trimStart();
         redraw();
       },
-      onkeydown: (event) => event.key === "Enter" && enter(),
+      onkeydown: onEnter(enter),
     }),
   );
 }

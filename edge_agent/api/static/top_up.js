@@ -22,7 +22,8 @@ export async function showWallet(member, back = null) {
   redraw();
 }
 
-function leave(pane) {
+/** Go back to where the wallet was opened from. */
+export function leaveWallet(pane) {
   if (pane.back === null) {
     home("members");
     return;
@@ -37,7 +38,7 @@ export function walletPane(pane) {
   return h(
     "div.pane.wallet",
     { key: `wallet ${member.ref}` },
-    h("header", null, backButton(() => leave(pane)), h("b", null, t("wallet_title"))),
+    h("header", null, backButton(() => leaveWallet(pane)), h("b", null, t("wallet_title"))),
     h(
       "div.scroll",
       null,
@@ -51,7 +52,7 @@ export function walletPane(pane) {
 }
 
 function footer(pane) {
-  if (pane.done) return h("div.pane-buttons", null, h("button.go", { type: "button", key: "close", onclick: () => leave(pane) }, t(pane.back ? "back_to_bill" : "close")));
+  if (pane.done) return h("div.pane-buttons", null, h("button.go", { type: "button", key: "close", onclick: () => leaveWallet(pane) }, t(pane.back ? "back_to_bill" : "close")));
   if (pane.amount !== null) return confirmButton(pane);
   const choices = state.till?.top_up.amounts_fen ?? [];
   if (pane.member.available_fen === null || choices.length === 0) return null;
@@ -156,6 +157,6 @@ function done(pane) {
     "div.done",
     { key: "done" },
     h("span", null, icon("tick"), t("topped_up"), h("b.sum", null, `¥${yuan(pane.done.amount_fen)}`)),
-    h("span.hand-back", null, t("balance"), h("b.sum", null, `¥${yuan(pane.done.wallet.balance_here_fen)}`)),
+    h("span.now", null, t("balance"), h("b.sum", null, `¥${yuan(pane.done.wallet.balance_here_fen)}`)),
   );
 }

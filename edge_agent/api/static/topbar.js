@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { releaseStopAll, stopAll } from "./points.js";
 import { home, live, now, redraw, remember, show, state } from "./state.js";
-import { both, dateOf, label, lasting, t, timeOfDay, yuan } from "./words.js";
+import { ago, both, dateOf, label, lasting, t, timeOfDay, yuan } from "./words.js";
 
 export function topbar() {
   const { view } = state;
@@ -115,7 +115,7 @@ function lending() {
   if (known === null) return null;
   const ageMs = known.cache_age_s * 1000 + (performance.now() - known.received);
   return [
-    h("span", { key: "cache" }, t("known_since"), h("span.timer", { id: "cache-age" }, lasting(ageMs))),
+    h("span", { key: "cache" }, t("known_since"), " ", h("b", { id: "cache-age" }, ago(ageMs))),
     h("span", { key: "left", id: "leased" }, t("leased_left"), " ", h("b.sum", null, `¥${yuan(known.balance_fen)}`)),
   ];
 }

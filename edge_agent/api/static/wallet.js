@@ -4,7 +4,7 @@ import { h, icon } from "./dom.js";
 import { memberChip } from "./member.js";
 import { line } from "./parts.js";
 import { state } from "./state.js";
-import { both, label, lasting, t, yuan } from "./words.js";
+import { ago, both, label, t, yuan } from "./words.js";
 
 /** The member of a pay pane, with what matters while paying. */
 export function memberCard(pane, member, wallet, { onChange, onTopUp }) {
@@ -33,22 +33,16 @@ export function greeting(wallet) {
   return wallet.greeting_zh === null ? null : h("p.greeting", { key: "greeting" }, icon("member"), both(wallet.greeting_zh, wallet.greeting_en));
 }
 
-/** How far the next tier is. */
+/** What is missing to keep the tier, or for the next one. */
 export function progress(wallet) {
-  if (wallet.to_next_tier_fen === null) return null;
-  const left = yuan(wallet.to_next_tier_fen);
-  return h(
-    "p.progress",
-    { key: "progress" },
-    icon("stairs"),
-    both(`再消费¥${left}升至${wallet.next_tier_zh}`, `¥${left} more to ${wallet.next_tier_en}`),
-  );
+  if (wallet.progress_zh === null) return null;
+  return h("p.progress", { key: "progress" }, icon("stairs"), both(wallet.progress_zh, wallet.progress_en));
 }
 
 /** How old what is shown may be, while headquarters is away. */
 function age(wallet) {
   if (state.view.sync.connected) return null;
-  return h("p.muted.age", { key: "age" }, icon("cloud-off"), t("known_since"), ` ${lasting(wallet.cache_age_s * 1000)}`);
+  return h("p.muted.age", { key: "age" }, icon("cloud-off"), t("known_since"), " ", ago(wallet.cache_age_s * 1000));
 }
 
 /** All that a member has, line by line. */

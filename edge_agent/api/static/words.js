@@ -150,9 +150,11 @@ const WORDS = {
   wallet_title: ["会员账户", "Member account"],
   balance_all: ["账户总额", "In all"],
   points_all: ["积分总数", "Points in all"],
-  known_since: ["会员数据更新于", "Member data from"],
+  known_since: ["会员数据", "Member data"],
   leased_left: ["本站储值额度", "Stored value left here"],
   expires_soon: ["即将过期", "About to expire"],
+  odometer: ["里程表", "Odometer"],
+  priority: ["优先", "Priority"],
   told: ["已提醒", "Told"],
   // banners
   offline_title: ["与总部断开", "Headquarters offline"],
@@ -229,6 +231,14 @@ export function lasting(ms) {
   if (s >= 86_400) return `${Math.floor(s / 86_400)}d ${two(Math.floor(s / 3600) % 24)}:${two(Math.floor(s / 60) % 60)}`;
   if (s >= 3600) return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
   return `${two(Math.floor(s / 60))}:${two(s % 60)}`;
+}
+
+/** How long ago, in the largest unit that says it. */
+export function ago(ms) {
+  const minutes = Math.max(0, Math.floor(ms / 60_000));
+  if (minutes < 60) return both(`${minutes} 分钟前`, `${minutes} min ago`);
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? both(`${hours} 小时前`, `${hours} h ago`) : both(`${Math.floor(hours / 24)} 天前`, `${Math.floor(hours / 24)} days ago`);
 }
 
 let offsetMinutes = 480;
