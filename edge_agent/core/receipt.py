@@ -7,21 +7,29 @@ masked. The ledger's number and the head of its hash let a driver hold evidence 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from unicodedata import east_asian_width
 
 from edge_agent.model.books import SettledSale
 from edge_agent.model.records import QuoteBody, SaleRefunded, SaleSettled, Tender
+from edge_agent.model.tenders import TenderMeans
 from edge_agent.model.units import Money, UnitPrice, Volume
+from edge_agent.model.views import ExpiryView
 
 COLUMNS: Final = 32
 HASH_DIGITS: Final = 12
 _RULE: Final = "-" * COLUMNS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MEANS: Final = {"cash": "现金 Cash", "stored_value": "储值 Stored value"}
+_MEANS: Final[dict[TenderMeans, str]] = {
+    "points": "积分 Points",
+    "stored_value": "储值 Stored value",
+    "bank_card": "银行卡 Bank card",
+    "wallet": "扫码 Wallet",
+    "cash": "现金 Cash",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +46,25 @@ class ReceiptFacts:
     plate: str | None
     """Masked, or the beginning of its reference."""
     ledger_hash: str
+    goods: Mapping[str, str] = field(default_factory=dict)
+    """Names of goods by code."""
+    progress: tuple[str, str] | None = None
+    """How far the member is from the next tier, in Chinese and English
+    (`core.membership.TierProgress`)."""
+    expiring: tuple[ExpiryView, ...] = ()
+    """What the member will lose soon (`core.wallet.expiring`)."""
 
 
 def render(sale: SettledSale, facts: ReceiptFacts, *, reprint: bool = False) -> str:
     """Return the receipt of a sale, or the refund slip of one that was refunded."""
-    lines = [*_heading(sale, facts, reprint), _RULE, *_fuel(sale, facts), _RULE]
+    quoted = sale.settled.quote
+    lines = [*_heading(sale, facts, reprint), _RULE, *_fuel(sale, facts)]
+    lines += [*_goods(quoted, facts), _RULE]
     if sale.refunded is None:
-        lines += [*_price(sale.settled.quote), _RULE, *_payment(sale.settled)]
+        lines += [*_price(quoted, facts), _RULE, *_payment(sale.settled)]
     else:
-        lines += [*_given_back(sale.refunded)]
-    lines += [_RULE, *_references(sale, facts)]
+        lines += [*_given_back(sale.refunded, quoted)]
+    lines += [_RULE, *_member(sale, facts), *_references(sale, facts)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -75,11 +92,34 @@ def _fuel(sale: SettledSale, facts: ReceiptFacts) -> Iterator[str]:
     yield from _pair("金额 Amount", str(Money(completed.amount_fen)))
 
 
-def _price(quote: QuoteBody) -> Iterator[str]:
-    for line in quote.applied:
+def _goods(quoted: QuoteBody, facts: ReceiptFacts) -> Iterator[str]:
+    for line in quoted.goods:
+        name = facts.goods.get(line.good, line.good)
+        yield from _pair(f"{name} x{line.pieces}", str(Money(line.amount_fen)))
+    if quoted.goods:
+        yield from _pair("合计 Total", str(Money(quoted.list_amount_fen)))
+
+
+def _price(quoted: QuoteBody, facts: ReceiptFacts) -> Iterator[str]:
+    for line in quoted.applied:
         yield from _wrapped(line.text_zh)
         yield from _pair(line.text_en, str(Money(-line.amount_fen)))
-    yield from _pair("应付 To pay", str(Money(quote.payable_fen)))
+        yield from _coupon(line.coupon)
+    for gift in quoted.benefits:
+        yield from _wrapped(gift.text_zh)
+        if gift.good is not None:
+            yield from _wrapped(gift.text_en)
+            name = facts.goods.get(gift.good, gift.good)
+            yield from _pair("赠 Gift", f"{name} x{gift.pieces}")
+        else:
+            yield from _pair(gift.text_en, f"+{gift.points}")
+        yield from _coupon(gift.coupon)
+    yield from _pair("应付 To pay", str(Money(quoted.payable_fen)))
+
+
+def _coupon(serial: str | None) -> Iterator[str]:
+    if serial is not None:
+        yield from _pair("券号 Coupon", serial)
 
 
 def _payment(settled: SaleSettled) -> Iterator[str]:
@@ -96,27 +136,54 @@ def _payment(settled: SaleSettled) -> Iterator[str]:
         yield from _wrapped(step.text_en)
 
 
-def _given_back(refunded: SaleRefunded) -> Iterator[str]:
+def _given_back(refunded: SaleRefunded, quoted: QuoteBody) -> Iterator[str]:
     for tender in refunded.tenders:
         yield from _tendered(tender, Money(-tender.amount_fen))
     total = sum(tender.amount_fen for tender in refunded.tenders)
     yield from _pair("退款 Refunded", str(Money(-total)))
     yield from _pair("原因 Reason", refunded.reason)
+    for serial in _coupons_used(quoted):
+        yield from _pair("券冻结 On hold", serial)
+
+
+def _coupons_used(quoted: QuoteBody) -> Iterator[str]:
+    """Yield the coupons that a refund gave back, which wait for headquarters (row V5)."""
+    serials = [line.coupon for line in quoted.applied] + [line.coupon for line in quoted.benefits]
+    yield from (serial for serial in serials if serial is not None)
 
 
 def _tendered(tender: Tender, amount: Money) -> Iterator[str]:
     yield from _pair(_MEANS[tender.means], str(amount))
+    if tender.reference:
+        yield from _pair("凭证 Ref.", tender.reference)
+
+
+def _member(sale: SettledSale, facts: ReceiptFacts) -> Iterator[str]:
+    if facts.member is None:
+        return
+    quoted, refunded = sale.settled.quote, sale.refunded is not None
+    yield from _pair("会员 Member", f"{facts.member} {facts.tier or ''}".rstrip())
+    yield from _pair("积分 Points", f"{'-' if refunded else '+'}{quoted.points_earned}")
+    if quoted.points_redeemed:
+        sign = "+" if refunded else "-"
+        yield from _pair("抵现 Redeemed", f"{sign}{quoted.points_redeemed}")
+    if refunded:
+        return
+    for view in facts.expiring:
+        yield from _wrapped(view.text_zh)
+        yield from _wrapped(view.text_en)
+    for text in facts.progress or ():
+        yield from _wrapped(text)
 
 
 def _references(sale: SettledSale, facts: ReceiptFacts) -> Iterator[str]:
     settled = sale.settled
-    if facts.member is not None:
-        yield from _pair("会员 Member", f"{facts.member} {facts.tier or ''}".rstrip())
-        sign = "+" if sale.refunded is None else "-"
-        yield from _pair("积分 Points", f"{sign}{settled.quote.points_earned}")
     if facts.plate is not None:
         yield from _pair("车牌 Plate", facts.plate)
+    if sale.completed.odometer_km is not None:
+        yield from _pair("里程 Odometer", f"{sale.completed.odometer_km} km")
     yield from _pair("价格 Price set", sale.completed.price_set)
+    yield from _pair("计价 Price proof", settled.explanation_sha256[:HASH_DIGITS])
     operator = settled.operator if sale.refunded is None else sale.refunded.operator
     yield from _pair("收银 Operator", operator)
     yield from _pair("账本 Ledger", f"{sale.seq} {facts.ledger_hash[:HASH_DIGITS]}")
