@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from edge_agent.app.till import Surroundings, Till
+from edge_agent.core.membership import tier_progress
 from edge_agent.core.receipt import ReceiptFacts, render
 from edge_agent.core.station_calendar import date_of
+from edge_agent.core.wallet import expiring
 from edge_agent.model.books import SettledSale
 from edge_agent.model.ids import GradeId, MemberRef, PlateRef
 from edge_agent.model.policy import Policy
@@ -44,8 +47,33 @@ class Receipts:
             tier=None if tier is None else tier.label_zh,
             plate=self._masked_plate(sale.settled.plate_ref),
             ledger_hash=self._ledger_hash(sale),
+            goods={good.code: good.label_zh for good in policy.goods},
         )
+        if sale.refunded is None and not reprint:
+            facts = self._with_prospects(facts, sale.settled.member_ref, policy)
         return render(sale, facts, reprint=reprint)
+
+    def _with_prospects(
+        self, facts: ReceiptFacts, member_ref: str | None, policy: Policy
+    ) -> ReceiptFacts:
+        """Add what lies ahead of the member; a copy printed later would tell it wrongly."""
+        member = (
+            None if member_ref is None else self._around.catalogues.member(MemberRef(member_ref))
+        )
+        if member is None:
+            return facts
+        standing = tier_progress(member, policy)
+        progress = None
+        if standing.text_zh is not None and standing.text_en is not None:
+            progress = standing.text_zh, standing.text_en
+        lapsing = expiring(
+            member,
+            self._around.books.coupons_of(member.ref),
+            policy,
+            self._around.lender.now_ms(),
+            self._till.utc_offset_minutes,
+        )
+        return replace(facts, progress=progress, expiring=lapsing)
 
     def _ledger_hash(self, sale: SettledSale) -> str:
         """The hash of the sale's record; empty for one of an earlier epoch, before a restore."""

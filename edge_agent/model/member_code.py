@@ -54,7 +54,7 @@ class MemberCode:
     @property
     def believed_until_ms(self) -> int:
         """First instant at which no station believes it any more, whatever its clock: so long a
-        used nonce has to be remembered (`MemberCodeUsed.expires_ms`)."""
+        used nonce has to be remembered."""
         return self.expires_ms + CLOCK_ALLOWANCE_MS
 
 
