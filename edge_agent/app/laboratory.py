@@ -7,6 +7,7 @@ to buy the same at another price. Only sums leave it: no sale and no member can 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import deque
@@ -87,13 +88,17 @@ class Replay:
             mine.fen_after += cost.fen_after
 
     def _span(self, first_ms: int | None, last_ms: int | None) -> None:
-        firsts = [each for each in (self.first_ms, first_ms) if each is not None]
-        lasts = [each for each in (self.last_ms, last_ms) if each is not None]
-        self.first_ms, self.last_ms = min(firsts, default=None), max(lasts, default=None)
+        if first_ms is not None and (self.first_ms is None or first_ms < self.first_ms):
+            self.first_ms = first_ms
+        if last_ms is not None and (self.last_ms is None or last_ms > self.last_ms):
+            self.last_ms = last_ms
 
     def count(self, sold: QuoteBody, policy: Policy, budgets: tuple[BudgetFacts, ...]) -> None:
         """Price one sale under the other policy and add it."""
-        decided = decide_price(replace(request_of(sold), budgets=budgets), policy)
+        asked = request_of(sold)
+        if budgets or asked.budgets:
+            asked = replace(asked, budgets=budgets)
+        decided = decide_price(asked, policy)
         self.sales += 1
         self.member_sales += sold.member_ref is not None
         self._span(sold.at_ms, sold.at_ms)
@@ -172,6 +177,7 @@ class _OtherPolicy:
 
 def _take_policy(policy_json: str) -> None:
     os.nice(NICENESS)
+    gc.freeze()  # the policy stays: nothing of it needs looking at again
     _OtherPolicy.policy = load_policy(policy_json)
 
 

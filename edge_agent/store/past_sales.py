@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edge_agent.store.database import connect_reader, storage_errors
 
-_SALES = """SELECT body FROM ledger
+# Half of a record says why offers did not apply: leaving it out here halves the time to read it.
+_SALES = """SELECT json_set(body, '$.quote.rejected', json('[]')) FROM ledger
     WHERE kind = 'sale.settled' AND at_ms >= :since
         AND json_extract(body, '$.sale_id') NOT IN (
             SELECT json_extract(body, '$.sale_id') FROM ledger
@@ -19,6 +20,7 @@ _SALES = """SELECT body FROM ledger
 def sales_since(path: Path, since_ms: int) -> Iterator[str]:
     """Yield the bodies of the sales settled since a wall time and not refunded, oldest first.
 
+    What was refused stands in none of them: for who prices a sale again, it is not a fact.
     Reads the books beside a running agent; a sale that is settled meanwhile is not seen.
 
     Raises:

@@ -18,6 +18,7 @@ from scripts.benchmarks.row import Measurement, Row, Scale, say
 MEASUREMENTS: Final[dict[str, str]] = {
     "release": "lifted nozzle to AUTHORIZE on a line with true byte times",
     "pricing": "quotes with 12 and 50 offers",
+    "laboratory": "100,000 past sales under another policy",
     "members": "a member by plate among a million",
     "settling": "settlements a second beside bare fdatasync",
     "backlog": "100,000 records to headquarters, and a restart with a million waiting",

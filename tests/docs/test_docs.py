@@ -67,7 +67,15 @@ def test_codes_that_other_words_would_hide_are_found() -> None:
     )
 
 
-MINE = ("cli.md", "configuration.md", "config-changes.md", "errors.md", "install.md", "metrics.md")
+MINE = (
+    "cli.md",
+    "configuration.md",
+    "config-changes.md",
+    "errors.md",
+    "install.md",
+    "metrics.md",
+    "policy.md",
+)
 
 
 @pytest.mark.parametrize("name", MINE)

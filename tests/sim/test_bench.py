@@ -21,6 +21,7 @@ TINY = Scale(tiny=True)
 ROWS = {
     "release": ["lift_to_authorise"],
     "pricing": ["quote_12_offers", "quote_50_offers"],
+    "laboratory": ["policy_replay"],
     "members": ["member_by_plate"],
     "settling": ["settlement_commits"],
     "backlog": ["backlog_to_hq", "restart_with_backlog"],
@@ -42,7 +43,9 @@ def test_every_measurement_is_listed_here() -> None:
     assert list(bench.MEASUREMENTS) == list(ROWS)
 
 
-@pytest.mark.parametrize("name", ["pricing", "members", "settling", "plates", "simulated"])
+@pytest.mark.parametrize(
+    "name", ["pricing", "laboratory", "members", "settling", "plates", "simulated"]
+)
 def test_a_measurement_yields_its_rows(name: str) -> None:
     _check(name, bench.measured(name, TINY))
 

@@ -32,7 +32,13 @@ def books(tmp_path: Path) -> Path:
         for number, (kind, at_ms, sale_id) in enumerate(ROWS, start=1):
             writer.execute(
                 "INSERT INTO ledger VALUES (?, 7, ?, ?, ?, ?, '', '')",
-                (number, number, kind, at_ms, json.dumps({"sale_id": sale_id})),
+                (
+                    number,
+                    number,
+                    kind,
+                    at_ms,
+                    json.dumps({"sale_id": sale_id, "quote": {"rejected": [1]}}),
+                ),
             )
     return path
 
