@@ -104,18 +104,19 @@ def draw(holding: Holding, amount: int, now_ms: int) -> tuple[Draw, ...]:
 
 def _points_drawn(leases: Sequence[Lease], amount: int, now_ms: int) -> tuple[Draw, ...]:
     """Take points from buckets, soonest expiry first; within one expiry in the order of leases."""
-    room = {lease.terms.lease_id: lease.available(now_ms) for lease in leases}
     pool = [
-        (bucket, lease.terms.lease_id) for lease in leases for bucket in lease.buckets_left(now_ms)
+        (bucket, lease.terms.lease_id)
+        for lease in leases
+        if lease.available(now_ms)
+        for bucket in lease.buckets_left(now_ms)
     ]
     pool.sort(key=lambda each: each[0].expires_ms)
     taken: dict[str, list[PointsBucket]] = {}
     for bucket, lease_id in pool:
-        points = min(bucket.points, room[lease_id], amount)
+        points = min(bucket.points, amount)
         if points:
             part = PointsBucket(expires_ms=bucket.expires_ms, points=points)
             taken.setdefault(lease_id, []).append(part)
-            room[lease_id] -= points
             amount -= points
     return tuple(
         Draw(lease_id, sum(part.points for part in parts), tuple(parts))

@@ -98,6 +98,15 @@ def test_expired_points_are_not_there_although_their_lease_is_open() -> None:
     assert leases.draw(holding, 30, NOON_MS) == (Draw("p", 30, (_bucket(1, 30),)),)
 
 
+def test_points_of_an_expired_lease_are_not_there_although_they_are_good() -> None:
+    over = points_terms("over", [(NOON_MS + 60, 70)], NOON_MS)
+    found = taken(over, points_terms("open", [(NOON_MS + 90, 30)]))
+    holding = leases.holding_of(found, "points", "m-1")
+    assert leases.draw(holding, 30, NOON_MS) == (Draw("open", 30, (_bucket(90, 30),)),)
+    with pytest.raises(SaleRefused, match="lease_insufficient"):
+        leases.draw(holding, 31, NOON_MS)
+
+
 # --- what each record does ----------------------------------------------------------------------
 
 

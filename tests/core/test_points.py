@@ -97,6 +97,7 @@ def test_row_p17_no_more_is_redeemed_than_the_policy_allows() -> None:
     half = Redemption(max_share_bp=5_000, min_points=1_000)
     assert points.most_redeemable(10_000, Money(9_999), half) == 4_900
     assert points.most_redeemable(2_345, Money(9_999), half) == 2_300
+    assert points.most_redeemable(1_099, Money(9_999), half) == 1_000
     assert points.most_redeemable(999, Money(9_999), half) == 0
     assert points.most_redeemable(9_999, Money(1_999), half) == 0
     assert points.most_redeemable(10_000, Money(9_999), None) == 0
