@@ -210,7 +210,7 @@ def _remove(options: argparse.Namespace) -> int:
 def _lock(options: argparse.Namespace) -> int:
     hq = _open(options)
     with hq.books.transaction():
-        hq.enrolment.lock(options.ref, options.reason)
+        hq.enrolment.lock(options.ref, options.reason, _now_ms())
     return _answer(options, {"locked": options.ref, "reason": options.reason})
 
 
@@ -294,7 +294,7 @@ def _leases(options: argparse.Namespace) -> int:
     hq = _open(options)
     if options.recall is not None:
         with hq.books.transaction():
-            hq.leases.recall(options.recall)
+            hq.leases.recall(options.recall, _now_ms())
     return _answer(options, {"leases": open_leases(hq.books, options.station)})
 
 

@@ -65,7 +65,7 @@ class AssetAudit:
     def _taken(self, row: Row, terms: LeaseTerms) -> Troubles:
         lease = self._leases.find(terms.lease_id)
         if lease is None:
-            self._leases.adopt(terms, _cause(row, "lease_unknown"))
+            self._leases.adopt(terms, _cause(row, "lease_unknown"), row.now_ms)
             return [("lease_unknown", _named(terms.lease_id))]
         ours = (lease.station, lease.epoch, lease.asset, lease.holder, lease.amount)
         theirs = (row.station, row.epoch, terms.asset, terms.holder, terms.amount)

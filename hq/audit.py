@@ -78,7 +78,7 @@ class Audit:
                 (stream, audited, most_rows - read),
             ).fetchall()
             for seq, kind, at_ms, body in rows:
-                self._read(Row(station, epoch, stream, seq, kind, at_ms, body), now_ms)
+                self._read(Row(station, epoch, stream, seq, kind, at_ms, body, now_ms))
             if rows:
                 self._db.execute(
                     "UPDATE stream SET audited_seq = ? WHERE id = ?", (rows[-1][0], stream)
@@ -94,11 +94,11 @@ class Audit:
         if self._leases.end_epochs(station, now_ms):
             self._standing.wake_station(station)
 
-    def _read(self, row: Row, now_ms: int) -> None:
+    def _read(self, row: Row) -> None:
         station, epoch = row.station, row.epoch
         for seq, detail in self._assets.owing.left_before(row):
             unmoved = Finding(seq, "movements_differ", detail)
-            self._books.raise_alarm(station, epoch, unmoved, now_ms)
+            self._books.raise_alarm(station, epoch, unmoved, row.now_ms)
         # A figure beyond SQLite's integers shows only when it is written: then nothing of it stays.
         self._db.execute("SAVEPOINT one_row")
         try:
@@ -109,10 +109,10 @@ class Audit:
             self._db.execute("ROLLBACK TO one_row")
             self._books.add(station, unreadable=1)
             place = f"{station}/{epoch}/{row.seq}"
-            self._books.park(place, row.kind[:64], row.body.encode(), now_ms)
+            self._books.park(place, row.kind[:64], row.body.encode(), row.now_ms)
             troubles = [("row_unreadable", f"{row.kind}: {type(error).__name__}")]
         for code, detail in troubles:
-            self._books.raise_alarm(station, epoch, Finding(row.seq, code, detail), now_ms)
+            self._books.raise_alarm(station, epoch, Finding(row.seq, code, detail), row.now_ms)
         self._db.execute("RELEASE one_row")
 
     def _judge(self, row: Row) -> Troubles:

@@ -159,7 +159,7 @@ class Enrolment:
 
     # --- what happens to members -----------------------------------------------------------------
 
-    def lock(self, ref: str, reason: str) -> None:
+    def lock(self, ref: str, reason: str, now_ms: int) -> None:
         """Let nothing be charged to a member, and call back what lies at stations (row R5).
 
         Raises:
@@ -178,7 +178,7 @@ class Enrolment:
             held.append(("balance", account))
         for asset, holder in held:
             for lease in self._leases.open_leases(asset, holder):
-                self._leases.recall(lease.lease_id)
+                self._leases.recall(lease.lease_id, now_ms)
 
     def unlock(self, ref: str) -> None:
         """Let a member be charged again.

@@ -18,7 +18,10 @@ class Row(NamedTuple):
     seq: int
     kind: str
     at_ms: int
+    """By the station's clock."""
     body: str
+    now_ms: int
+    """By ours, as it is read."""
 
 
 @dataclass(frozen=True, slots=True)

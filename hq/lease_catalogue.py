@@ -27,7 +27,7 @@ class LeaseCatalogue:
         """Return the newest version of a station's leases."""
         return self._desk.version(station)
 
-    def lacking(self, station: str, in_force: int) -> Content | None:
+    def lacking(self, station: str, in_force: int, now_ms: int) -> Content | None:
         """Return what was granted and recalled after the version that a station has.
 
         Leases that it took in the meantime are in it as well; it takes none twice.
@@ -36,7 +36,7 @@ class LeaseCatalogue:
         if epoch is None:
             return None
         if in_force > self._desk.version(station):
-            self._number_anew(station, epoch, in_force)
+            self._number_anew(station, epoch, in_force, now_ms)
         granted = self._changed("granted_version", station, epoch, in_force)
         recalled = self._changed("recalled_version", station, epoch, in_force)
         cuts = [rows[-1][1] for rows in (granted, recalled) if len(rows) == LEASES_IN_ONE]
@@ -84,7 +84,7 @@ class LeaseCatalogue:
             holding=row[8],
         )
 
-    def _number_anew(self, station: str, epoch: int, beyond: int) -> None:
+    def _number_anew(self, station: str, epoch: int, beyond: int, now_ms: int) -> None:
         """Number what is open beyond what a station has: these books came back from a backup."""
         self._db.execute("UPDATE lease_book SET version = ? WHERE station = ?", (beyond, station))
         for what in ("granted_version", "recalled_version"):
@@ -96,5 +96,5 @@ class LeaseCatalogue:
             for (lease_id,) in rows:
                 self._db.execute(
                     f"UPDATE lease SET {what} = ? WHERE lease_id = ?",  # noqa: S608 -- our names
-                    (self._desk.next_version(station), lease_id),
+                    (self._desk.next_version(station, now_ms), lease_id),
                 )

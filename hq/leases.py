@@ -99,6 +99,7 @@ class LeaseDesk:
         amount = sum(points for _, points in parts)
         invariant(amount > 0, f"nothing of {asset} of {holder} is free")
         lease_id = f"L{self._books.number('lease', now_ms)}"
+        held = max(0, self._vault.held(asset, holder))
         coupon = self._coupon(holder) if asset == "coupon" else (None, None, 0, 0)
         self._db.execute(
             "INSERT INTO lease (lease_id, station, epoch, asset, holder, amount, granted_ms,"
@@ -106,7 +107,7 @@ class LeaseDesk:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 lease_id, station, epoch, asset, holder, amount, now_ms, expires_ms,
-                self.next_version(station), *coupon, max(0, self._vault.held(asset, holder)),
+                self.next_version(station, now_ms), *coupon, held,
             ),
         )  # fmt: skip
         self._set_aside(lease_id, asset, holder, parts, Cause(now_ms, "lease", station))
@@ -163,7 +164,7 @@ class LeaseDesk:
         self._vault.move("balance", account, fen, ("world", "leased"), cause, lease_id=lease_id)
         self._add_parts(lease_id, [(0, fen)])
 
-    def adopt(self, terms: LeaseTerms, cause: Cause) -> bool:
+    def adopt(self, terms: LeaseTerms, cause: Cause, now_ms: int) -> bool:
         """Take up a lease that a station has and these books, from a backup, do not know.
 
         It is recalled at once. Where not so much is free any more, it stays unknown.
@@ -188,17 +189,17 @@ class LeaseDesk:
             ),
         )  # fmt: skip
         self._set_aside(terms.lease_id, terms.asset, terms.holder, parts, cause)
-        self.recall(terms.lease_id)
+        self.recall(terms.lease_id, now_ms)
         return True
 
-    def recall(self, lease_id: str) -> None:
+    def recall(self, lease_id: str, now_ms: int) -> None:
         """Ask a station to close a lease at once; nothing is free until it says so."""
         lease = self.find(lease_id)
         if lease is None or lease.state != "open":
             return
         self._db.execute(
             "UPDATE lease SET recalled_version = ? WHERE lease_id = ? AND recalled_version IS NULL",
-            (self.next_version(lease.station), lease_id),
+            (self.next_version(lease.station, now_ms), lease_id),
         )
 
     def end(self, lease: HeldLease, state: str, cause: Cause) -> None:
@@ -321,10 +322,14 @@ class LeaseDesk:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def next_version(self, station: str) -> int:
-        """Return a new version of the leases of a station whose epoch is known."""
+    def next_version(self, station: str, now_ms: int) -> int:
+        """Return a new version of the leases of a station whose epoch is known.
+
+        Never below the clock, so that books that came back from a backup use none a second time.
+        """
         row = self._db.execute(
-            "UPDATE lease_book SET version = version + 1 WHERE station = ? RETURNING version",
-            (station,),
+            "UPDATE lease_book SET version = max(version + 1, ?) WHERE station = ?"
+            " RETURNING version",
+            (now_ms, station),
         ).fetchone()
         return int(row[0])

@@ -98,7 +98,7 @@ class Lending:
         ]
         for lease in elsewhere:
             if missing > 0 and self._hears(lease):
-                self._leases.recall(lease.lease_id)
+                self._leases.recall(lease.lease_id, now_ms)
                 recalled_at.append(lease.station)
                 missing -= lease.amount - lease.spent
         if not elsewhere:

@@ -34,6 +34,8 @@ VALID_MS = 24 * 3_600_000
 CLOCK_SLACK_MS = 300_000
 """A catalogue may be accepted from so much before its issue until so long after: station clocks
 are a little off, and an old catalogue must not turn up later."""
+MOST_LOST_MS = 366 * 24 * 3_600_000
+"""Leases are numbered by the clock: so far ahead of these books a station may be."""
 PASSING = {"out_of_order", "not_yet_valid", "expired"}
 """Reasons that another try, with the same content, may overcome."""
 
@@ -113,38 +115,37 @@ class Publisher:
         return self._send(station, content, now_ms)
 
     def _lacking(self, station: str, dataset: str, in_force: int, now_ms: int) -> Content | None:
-        if self._newest(station, dataset, in_force) is not None:
+        if self._newest(station, dataset, in_force, now_ms) is not None:
             return None
         if dataset == "members":
             return self._members.lacking(in_force)
         if dataset == "leases":
-            return self._leases.lacking(station, in_force)
+            return self._leases.lacking(station, in_force, now_ms)
         if dataset == "prices":
             return self._desk.prices(station, in_force, now_ms)
         return self._desk.newest_policy(in_force)
 
-    def _newest(self, station: str, dataset: str, in_force: int) -> int | None:
+    def _newest(self, station: str, dataset: str, in_force: int, now_ms: int) -> int | None:
         """Return our newest version where a station claims one that we cannot overcome.
 
         Members and leases are numbered anew beyond what a station has, within reason; prices and
         policy are not, so a station that knows later ones keeps them until a person has published
         more.
         """
-        if dataset in {"members", "leases"}:
-            newest, slack = self._version(station, dataset), MOST_LOST_VERSIONS
+        if dataset == "members":
+            newest, slack = self._members.version(), MOST_LOST_VERSIONS
+        elif dataset == "leases":
+            newest, slack = max(self._leases.version(station), now_ms), MOST_LOST_MS
         else:
             newest, slack = self._desk.version(dataset), 0
         return newest if in_force - newest > slack else None
-
-    def _version(self, station: str, dataset: str) -> int:
-        return self._members.version() if dataset == "members" else self._leases.version(station)
 
     def _passes(self, reply: CatalogueReply) -> bool:
         """Whether a refusal is in order: leases for books that have begun a new epoch."""
         return reply.dataset == "leases" and reply.reason == "out_of_order"
 
     def _weigh(self, station: str, dataset: str, in_force: int, now_ms: int) -> None:
-        newest = self._newest(station, dataset, in_force)
+        newest = self._newest(station, dataset, in_force, now_ms)
         if newest is not None:
             finding = Finding(in_force, f"{dataset}_ahead", f"the newest here is {newest}")
             self._books.raise_alarm(station, 0, finding, now_ms)

@@ -13,23 +13,25 @@ from edge_agent.model.ids import GradeId, MemberRef
 from edge_agent.model.ledger import GENESIS_HASH, LedgerRecord
 from edge_agent.model.policy import NO_POLICY, Policy
 from edge_agent.model.quote import MemberFacts, QuoteRequest
-from edge_agent.model.quote_record import body_of
+from edge_agent.model.quote_record import body_of, explanation_hash, without_words
 from edge_agent.model.records import (
+    AssetMoved,
     FuellingCompleted,
+    OperatorAction,
     QuoteBody,
     RecordBody,
     SaleRefunded,
     SaleSettled,
-    StoredValueMoved,
     Tender,
 )
 from edge_agent.model.units import Money, UnitPrice, Volume, amount_of
 from edge_agent.model.wire import Ack, Birth, LedgerBatch, SignedCatalogue, decode, encode
 from hq.books import HqBooks
 from hq.headquarters import Headquarters
+from hq.keys import HqKeys
 from hq.message import Message
-from tests.sync_kit import KEYS
 
+KEYS = HqKeys(bytes(range(32)), bytes(range(32, 64)))
 STATION = "S-1"
 EPOCH = 7
 NOW = 1_790_000_000_000
@@ -65,13 +67,14 @@ def chain(
     *,
     epoch: int = EPOCH,
     after: Sequence[LedgerRecord] = (),
+    at_ms: int = NOW,
 ) -> list[LedgerRecord]:
     """Seal bodies, or kinds with any text, into records that follow `after`."""
     records = list(after)
     for body in bodies:
         kind, text = body if isinstance(body, tuple) else (body.kind, text_of(body))
         prev_hash = records[-1].hash if records else GENESIS_HASH
-        records.append(seal(epoch, len(records) + 1, kind, NOW, text, prev_hash))
+        records.append(seal(epoch, len(records) + 1, kind, at_ms, text, prev_hash))
     return records
 
 
@@ -90,9 +93,15 @@ def batch(records: Sequence[LedgerRecord], station: str = STATION) -> Message:
     return Message(topics.up(station, "ledger"), encode(content))
 
 
-def birth(records: Sequence[LedgerRecord] = (), *, epoch: int = EPOCH, **more: object) -> Message:
+def birth(
+    records: Sequence[LedgerRecord] = (),
+    *,
+    epoch: int = EPOCH,
+    station: str = STATION,
+    **more: object,
+) -> Message:
     fields = {
-        "station": STATION,
+        "station": station,
         "epoch": epoch,
         "head_seq": len(records),
         "head_hash": records[-1].hash if records else GENESIS_HASH,
@@ -103,19 +112,23 @@ def birth(records: Sequence[LedgerRecord] = (), *, epoch: int = EPOCH, **more: o
         "catalogues": {},
         "sent_ms": NOW,
     }
-    return Message(topics.up(STATION, "birth"), encode(Birth.model_validate(fields | more)))
+    return Message(topics.up(station, "birth"), encode(Birth.model_validate(fields | more)))
 
 
 def acks(messages: Iterable[Message]) -> list[Ack]:
     return [decode(Ack, m.payload) for m in messages if m.topic == topics.down(STATION, "ack")]
 
 
-def catalogues(messages: Iterable[Message]) -> list[SignedCatalogue]:
+def catalogues(messages: Iterable[Message], station: str = STATION) -> list[SignedCatalogue]:
     return [
         decode(SignedCatalogue, m.payload)
         for m in messages
-        if m.topic == topics.down(STATION, "catalogue")
+        if m.topic == topics.down(station, "catalogue")
     ]
+
+
+def action(number: int) -> OperatorAction:
+    return OperatorAction(action="test", fp=None, operator="op", detail=f"number {number}")
 
 
 def completed(number: int, volume_ml: int = 30_000, price: int = 7_850) -> FuellingCompleted:
@@ -161,16 +174,25 @@ def settled(
     tier: str | None = None,
     account: str | None = None,
 ) -> SaleSettled:
+    """A sale paid whole, in cash or from an account, as a station writes one."""
     quoted = priced(fuelling, policy, tier)
     means = "cash" if account is None else "stored_value"
     tender = Tender.model_validate(
         {"means": means, "amount_fen": quoted.payable_fen, "account_ref": account}
     )
+    return sale_of(fuelling, quoted, [tender])
+
+
+def sale_of(
+    fuelling: FuellingCompleted, quoted: QuoteBody, tenders: Sequence[Tender]
+) -> SaleSettled:
+    """A sale at a price that was decided, with its words taken out."""
     return SaleSettled(
         sale_id=fuelling.fuelling_id.replace("f", "s"),
         fuelling_id=fuelling.fuelling_id,
-        quote=quoted,
-        tenders=[tender],
+        quote=without_words(quoted),
+        explanation_sha256=explanation_hash(quoted),
+        tenders=list(tenders),
         change_fen=0,
         member_ref=quoted.member_ref,
         plate_ref=None,
@@ -180,13 +202,19 @@ def settled(
     )
 
 
-def moved(sale: SaleSettled, account: str, *, back: bool = False) -> StoredValueMoved:
+def moved(
+    sale: SaleSettled, account: str, lease_id: str | None, *, back: bool = False
+) -> AssetMoved:
+    """What a sale took of an account, or its refund gave back."""
     fen = sale.quote.payable_fen
-    return StoredValueMoved(
-        account_ref=account,
-        delta_fen=fen if back else -fen,
+    return AssetMoved(
+        asset="balance",
+        holder=account,
+        delta=fen if back else -fen,
         sale_id=sale.sale_id,
         reason="refund" if back else "sale",
+        lease_id=lease_id,
+        cache_age_s=None if lease_id is not None else 60,
     )
 
 
