@@ -9,12 +9,14 @@ from random import Random
 from typing import Any, TypeVar
 
 from edge_agent.app.downlink import Downlink
+from edge_agent.app.lending import Lending
 from edge_agent.app.sync import StationIdentity, Sync
 from edge_agent.model import topics
 from edge_agent.model.errors import LinkLost
 from edge_agent.model.ids import StationId
 from edge_agent.model.records import OperatorAction
 from edge_agent.ports import Inbound
+from edge_agent.security.sealing import Sealer
 from edge_agent.security.signatures import TrustedKeys
 from edge_agent.sim.memory_broker import MemoryBroker
 from edge_agent.sim.virtual_time import VirtualClock, VirtualTimeLoop
@@ -26,6 +28,7 @@ from hq.message import Message
 
 T = TypeVar("T")
 STATION = StationId("S-1")
+SEALER = Sealer(bytes(32))
 KEYS = HqKeys(bytes(range(32)), bytes(range(32, 64)))
 POLICY = '{"format":1,"offers":[],"tiers":[],"version":%d}'
 
@@ -71,8 +74,9 @@ class StationKit:
     ) -> None:
         entropy = SeededEntropy(f"{path}-{life}")
         self.store = StationStore.open(
-            path, clock=clock, entropy=entropy, inline=True, durable=False, ballast_bytes=0
-        )
+            path, clock=clock, entropy=entropy, sealer=SEALER, inline=True, durable=False,
+            ballast_bytes=0,
+        )  # fmt: skip
         self.books = self.store.books
         self.uplink = broker.client(STATION)
         self.parking = KeptParking()
@@ -94,7 +98,13 @@ class StationKit:
             entropy=entropy,
         )
         self.books.subscribe(lambda _: self.sync.notify())
-        self._task = asyncio.create_task(self.sync.run())
+        self.lending = Lending(STATION, self.books, self.uplink, clock, entropy)
+        self.sync.on_heard(self.lending.on_heard)
+        self.sync.on_reply(self.lending.on_reply)
+        self._tasks = [
+            asyncio.create_task(self.sync.run()),
+            asyncio.create_task(self.lending.run()),
+        ]
 
     async def append(self, count: int) -> None:
         first = self.books.head().seq
@@ -102,8 +112,9 @@ class StationKit:
             await self.books.append([action(first + number)])
 
     async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.store.close()
 
 

@@ -24,7 +24,7 @@ ASK_S = 2.0
 """How long a customer waits for headquarters."""
 MOST_ASKED = 32
 """Questions that may be open at once."""
-LOOK_S = 3.0
+LOOK_S = 15.0
 """How often leases that are over are looked for."""
 MOST_CLOSED = 200
 """Leases that are closed in one append."""

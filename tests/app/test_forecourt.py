@@ -30,6 +30,7 @@ from edge_agent.model.units import Money, UnitPrice
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.store.station import StationStore
 from tests.app.pumps import ONE, Pumps
+from tests.app.shop import SEALER
 
 FP = FpId(1)
 PLAN = FpPlan(FP, 0x50, (NozzlePlan(NozzleNumber(1), ONE, GradeId("92")),))
@@ -42,8 +43,9 @@ class Yard:
     def __init__(self, folder: Path) -> None:
         clock, entropy = SystemClock(), SystemEntropy()
         self.store = StationStore.open(
-            folder / "ledger.db", clock=clock, entropy=entropy, durable=False, ballast_bytes=0
-        )
+            folder / "ledger.db", clock=clock, entropy=entropy, sealer=SEALER, durable=False,
+            ballast_bytes=0,
+        )  # fmt: skip
         self.pumps = Pumps()
         self.disk = asyncio.Event()
         self.disk.set()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from edge_agent.app.forecourt import Forecourt
-from edge_agent.app.point_of_sale import PointOfSale, Till
 from edge_agent.app.self_service import FRESH_MS, SelfService
 from edge_agent.core.point import Phase
 from edge_agent.model.dispenser import (
@@ -29,7 +28,17 @@ from edge_agent.model.station import FpPlan, NozzlePlan
 from edge_agent.model.units import UnitPrice
 from edge_agent.store.station import StationStore
 from tests.app.pumps import ONE, Pumps
-from tests.app.shop import PLAN, POLICY, Index, SeededEntropy, index_of, member
+from tests.app.shop import (
+    POLICY,
+    SEALER,
+    Index,
+    SeededEntropy,
+    SetClock,
+    Shop,
+    index_of,
+    member,
+    nothing_left,
+)
 
 ONE_FP, TWO_FP = FpId(1), FpId(2)
 MINE, OURS, STRANGERS = "云A12345", "云A54321", "云A99999"
@@ -39,33 +48,13 @@ PLANS = [
 ]
 
 
-class SetClock:
-    """A wall clock that can be set, and a monotonic one that only goes on."""
-
-    trusted = True
-
-    def __init__(self) -> None:
-        self.wall, self.monotonic = 1_793_678_400_000, 1_000_000
-
-    def wall_ms(self) -> int:
-        return self.wall
-
-    def monotonic_ms(self) -> int:
-        return self.monotonic
-
-    def pass_by(self, ms: int) -> None:
-        self.wall += ms
-        self.monotonic += ms
-
-
 class Lane:
     """Two points with a camera each, real books, one account of 500 yuan with two plates."""
 
     def __init__(self, store: StationStore, clock: SetClock) -> None:
         self.store, self.clock, self.pumps = store, clock, Pumps()
-        self.pos = PointOfSale(
-            store.books, store.catalogues, Index(), clock, SeededEntropy(), Till(PLAN)
-        )
+        self.shop = Shop(store, clock)
+        self.hq, self.pos = self.shop.hq, self.shop.pos
         self.forecourt = Forecourt(
             plans=PLANS, books=store.books, dispensers=self.pumps, clock=clock,
             entropy=SeededEntropy(3), unpaid_limit=lambda: 2,
@@ -102,16 +91,19 @@ class Lane:
 async def lane(tmp_path: Path) -> AsyncIterator[Lane]:
     clock = SetClock()
     store = StationStore.open(
-        tmp_path / "ledger.db", clock=clock, entropy=SeededEntropy(), durable=False, ballast_bytes=0
-    )
+        tmp_path / "ledger.db", clock=clock, entropy=SeededEntropy(), sealer=SEALER, durable=False,
+        ballast_bytes=0,
+    )  # fmt: skip
     plates = [index_of("plate", MINE)], [index_of("plate", OURS)]
     family = [
         member(ref, "gold", account="acc-family", indexes={"plate": plate})
         for ref, plate in zip(("mine", "ours"), plates, strict=True)
     ]
-    await store.catalogues.accept_members(1, 1, family, replaced=True, sha256="0" * 64)
-    await store.catalogues.accept_policy(1, 2, POLICY, sha256="0" * 64)
     lane = Lane(store, clock)
+    lane.hq.answer = nothing_left
+    await lane.shop.enrol(*family)
+    await lane.shop.publish(POLICY, version=1)
+    await lane.shop.grant("balance", "acc-family", 50_000)
     running = asyncio.create_task(lane.forecourt.run())
     for fp in (ONE_FP, TWO_FP):
         lane.pumps.emit(LinkChanged(fp, True), StatusChanged(fp, DispenserStatus.IDLE))
