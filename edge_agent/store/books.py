@@ -239,6 +239,11 @@ class LedgerBooks:
         """Return how many sales of a member were settled here since a wall time, refunds apart."""
         return int(self._rows(usage.COUNT, usage.who("member", member), since_ms)[0][0])
 
+    def last_odometer_km(self, member: MemberRef) -> int | None:
+        """Return what a member's odometer showed at the last fuelling that says so."""
+        rows = self._rows("SELECT km FROM odometer WHERE member_ref = ?", member)
+        return int(rows[0][0]) if rows else None
+
     def floor_spent(self, account: AccountRef, since_ms: int) -> Money:
         """Return what was spent of an account beyond its leases since a wall time."""
         return Money(self._rows(usage.SUM, usage.who(usage.FLOOR, account), since_ms)[0][1])

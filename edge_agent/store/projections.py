@@ -49,6 +49,7 @@ TABLES: Final = {
     "standing": "id",
     "lease": "lease_id",
     "usage": "who, at_ms, sale",
+    "odometer": "member_ref",
     "member_code": "nonce",
 }
 """What a rebuild empties and fills again, each with its primary key."""
@@ -127,6 +128,11 @@ def _completed(connection: sqlite3.Connection, place: Place, body: FuellingCompl
         " amount_fen = amount_fen + ?",
         (body.volume_ml, body.amount_fen),
     )
+    if body.odometer_km is not None and body.member_ref is not None:
+        connection.execute(
+            "INSERT OR REPLACE INTO odometer (member_ref, km) VALUES (?, ?)",
+            (body.member_ref, body.odometer_km),
+        )
     after = body.totals_after or _totals_by_figures(body)
     if after is not None:
         _totaliser_stands(connection, body.fp, after)

@@ -241,6 +241,10 @@ def _leases(database: Database) -> None:
             volume_ml INTEGER NOT NULL,
             PRIMARY KEY (who, at_ms, sale)
         ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE odometer (
+            member_ref TEXT PRIMARY KEY,
+            km INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE member_code (
             nonce TEXT PRIMARY KEY,
             expires_ms INTEGER NOT NULL

@@ -444,6 +444,7 @@ async def test_reads_do_not_scan(store: StationStore) -> None:
     store.books.movements(SaleId("S"))
     store.books.usage("account", "A", 0)
     store.books.visits(MemberRef("M"), 0)
+    store.books.last_odometer_km(MemberRef("M"))
     store.books.floor_spent(AccountRef("A"), 0)
     store.books.code_used("n")
     store.books.top_up_by_key("K")

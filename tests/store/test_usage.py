@@ -75,6 +75,19 @@ async def test_row_l1_a_refunded_sale_counts_no_more(
     assert books.visits(MemberRef("M"), NOW_MS + MINUTE_MS + 1) == 0
 
 
+async def test_row_l2_the_odometer_shows_what_was_said_last(
+    store: StationStore, bodies: Any
+) -> None:
+    member = MemberRef("M")
+    assert store.books.last_odometer_km(member) is None
+    await store.books.append([bodies.completed(member_ref="M", odometer_km=120_300)])
+    await store.books.append([bodies.completed(member_ref="M")])
+    await store.books.append([bodies.completed(member_ref="N", odometer_km=5)])
+    assert store.books.last_odometer_km(member) == 120_300
+    await store.books.append([bodies.completed(member_ref="M", odometer_km=120_200)])
+    assert store.books.last_odometer_km(member) == 120_200
+
+
 async def test_a_passing_driver_leaves_no_trace(store: StationStore, bodies: Any) -> None:
     await sell(store, bodies)
     rows = await store.writer.submit(

@@ -213,6 +213,7 @@ async def test_an_epoch_must_name_the_end_of_the_one_before(
         "UPDATE lease SET spent = 5 WHERE lease_id = 'L-A'",
         "UPDATE lease SET state = 'closed'",
         "INSERT INTO usage VALUES ('member:M', 1, 1, 1, 1)",
+        "INSERT INTO odometer VALUES ('M', 1)",
         "INSERT INTO member_code VALUES ('n', 1)",
         "INSERT INTO applied_price VALUES (1, 1)",
         "UPDATE standing SET stop_all = 1",
