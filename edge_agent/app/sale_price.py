@@ -19,6 +19,7 @@ from edge_agent.core.promotions import quote
 from edge_agent.core.station_calendar import month_start_ms
 from edge_agent.model.errors import Problem, SaleRefused
 from edge_agent.model.ids import FuellingId, GradeId
+from edge_agent.model.leases import Lease
 from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
 from edge_agent.model.quote import (
@@ -206,8 +207,13 @@ class SalePrices:
     def _coupons(
         self, wish: SaleWish, buyer: Member | None, now_ms: int
     ) -> tuple[CouponFacts, ...]:
-        """The coupons that may be used: leased here, not over, and not left out by the wish."""
-        held = [] if buyer is None else self._around.books.coupons_of(buyer.ref)
+        """The coupons that may be used: leased here, not over, and not left out by the wish.
+
+        Of a locked member none is: they are kept for whom they belong to (row R5).
+        """
+        held: list[Lease] = []
+        if buyer is not None and buyer.locked is None:
+            held = self._around.books.coupons_of(buyer.ref)
         facts = {
             lease.terms.holder: CouponFacts(
                 lease.terms.holder,
