@@ -134,7 +134,8 @@ def test_the_sums_do_not_depend_on_processes_or_chunks(monkeypatch: pytest.Monke
         for n in range(60)
     ]
     text = with_offers(NIGHT, without=("tier-diamond",)).model_dump_json()
-    whole = replay(sales, text, 1)
+    whole = replayed(sales, load_policy(text))
+    assert replay(sales, text, 1) == whole
     monkeypatch.setattr(laboratory, "CHUNK", 7)
     monkeypatch.setattr(laboratory, "WAITING", 1)
     assert replay(sales, text, 1) == whole
