@@ -104,8 +104,19 @@ _STATUS_BY_TYPE: tuple[tuple[type[EdgeAgentError], int], ...] = (
 )
 
 
-PAYMENT_CODES = frozenset({"stored_value_insufficient", "stored_value_no_account", "tender_short"})
-"""Codes of `SaleRefused` that mean: the money does not suffice."""
+PAYMENT_CODES = frozenset(
+    {
+        "lease_insufficient",
+        "points_insufficient",
+        "stored_value_insufficient",
+        "stored_value_no_account",
+        "tender_short",
+    }
+)
+"""Codes of `SaleRefused` that mean: the money, or the points, do not suffice."""
+
+PROOF_CODES = ("second_factor_", "risk_second_factor", "member_code_", "pin_")
+"""How codes begin that mean: it takes a proof that was not given, or was not right."""
 
 MAX_FIELDS = 16
 MAX_FIELD_NAME = 64
@@ -171,6 +182,8 @@ def status_of(error: EdgeAgentError) -> int:
         return 404
     if isinstance(error, SaleRefused) and code in PAYMENT_CODES:
         return 402
+    if isinstance(error, SaleRefused) and code.startswith(PROOF_CODES):
+        return 403
     return next(status for kind, status in _STATUS_BY_TYPE if isinstance(error, kind))
 
 

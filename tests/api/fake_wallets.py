@@ -98,7 +98,8 @@ def wallets() -> dict[str, WalletView]:
         "m-silver": replace(
             _PLAIN, member="王**", tier="silver", tier_zh="银牌会员", tier_en="Silver",
             balance_here_fen=90_000, balance_known_fen=90_000, next_tier_zh="金牌会员",
-            next_tier_en="Gold", to_next_tier_fen=20_000,
+            next_tier_en="Gold", to_next_tier_fen=20_000, progress_zh="再消费200元升至金牌会员",
+            progress_en="200 yuan more to Gold",
         ),
         "m-poor": replace(
             _PLAIN, member="李*", balance_here_fen=5_000, balance_known_fen=5_000,

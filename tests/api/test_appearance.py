@@ -147,6 +147,14 @@ SPILLED = """() => {
       }
     }
   }
+  const aside = document.querySelector("aside").getBoundingClientRect();
+  for (const button of document.querySelectorAll("aside button")) {
+    const box = button.getBoundingClientRect();
+    const within = button.scrollWidth <= button.clientWidth + 1;
+    if (box.width && (!within || box.left < aside.left - 1 || box.right > aside.right + 1)) {
+      found.push(`button: ${button.textContent}`);
+    }
+  }
   return found;
 }"""
 

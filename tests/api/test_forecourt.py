@@ -11,6 +11,7 @@ from edge_agent.model.fuelling import AuthoriseRequest, FpState
 from edge_agent.model.ids import FpId, MemberRef
 from edge_agent.model.units import Money, Volume
 from tests.api.fake_station import FakeStation
+from tests.api.fake_wallets import GOLD_PIN
 
 AUTHORISE = "/v1/fuelling-points/1/authorise"
 KEY = {"Idempotency-Key": "wish-0001"}
@@ -101,7 +102,7 @@ async def test_a_refused_command_says_why_in_both_languages(
 async def test_a_full_disk_is_unavailable_not_refused(
     screen: httpx.AsyncClient, station: FakeStation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(_: AuthoriseRequest) -> None:
+    async def full(_: AuthoriseRequest, **_more: object) -> None:
         raise StorageUnavailable(Problem("storage_unavailable", "磁盘已满", "the disk is full"))
 
     monkeypatch.setattr(station, "authorise", full)
@@ -161,3 +162,22 @@ async def test_a_prepayment_that_was_refused_may_be_tried_again(
     station.change_point(1, blocked=None)
     answer = await screen.post(AUTHORISE, json={"prepaid_fen": 10_000}, headers=KEY)
     assert answer.status_code == 200
+
+
+async def test_row_l2_a_fleet_asks_for_the_odometer_and_who_drives(
+    screen: httpx.AsyncClient, station: FakeStation
+) -> None:
+    station.fleet_asks = True
+    body: dict[str, object] = {"member": "m-gold"}
+    answer = await screen.post(AUTHORISE, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "fleet_odometer_missing")
+    body["odometer_km"] = 120_000
+    answer = await screen.post(AUTHORISE, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_required")
+    body["second"] = {"member_pin": GOLD_PIN}
+    answer = await screen.post(AUTHORISE, json=body)
+    assert answer.json() == {"fuelling_id": "f-open"}
+    (*_, (_, request)) = station.asked
+    assert isinstance(request, AuthoriseRequest)
+    assert request.odometer_km == 120_000
+    assert GOLD_PIN not in repr(station.asked)

@@ -21,7 +21,12 @@ def _routes() -> list[tuple[str, str]]:
 
 
 def _filled(path: str) -> str:
-    return path.replace("{fp}", "1").replace("{fuelling}", "f-1").replace("{sale}", "s-1")
+    return (
+        path.replace("{fp}", "1")
+        .replace("{fuelling}", "f-1")
+        .replace("{sale}", "s-1")
+        .replace("{member}", "m-1")
+    )
 
 
 @pytest.mark.parametrize(("method", "path"), _routes())

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 ROUTES = (
     "/v1/fuelling-points/1/authorise",
+    "/v1/fuelling-points/1/estimate",
+    "/v1/fuellings/f-0001/quote",
     "/v1/fuellings/f-0001/settle",
+    "/v1/top-ups",
     "/v1/sales/s-f-0001/refund",
     "/v1/members/lookup",
     "/v1/sync/drain",
@@ -17,7 +20,9 @@ ROUTES = (
 )
 NAMES = st.sampled_from(
     ["preset_volume_ml", "preset_amount_fen", "prepaid_fen", "member", "tenders", "means", "reason",
-     "amount_fen", "kind", "identifier", "timeout_s", "code"]
+     "amount_fen", "kind", "identifier", "timeout_s", "code", "goods", "good", "pieces", "coupons",
+     "redeem_points", "paying", "paid_otherwise_fen", "shown_fen", "second", "member_pin",
+     "member_code", "operator", "operator_pin", "odometer_km", "reference", "nozzle"]
 )  # fmt: skip
 FIGURES = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
