@@ -83,7 +83,8 @@ class Vault:
         self._db.execute(
             "INSERT OR IGNORE INTO holding (asset, holder, expires_ms) VALUES (?, ?, ?)", key
         )
-        leaving = "promised" if way[1] in {"leased", "locked"} else "source"
+        promised = way[0] == "free" and way[1] in {"leased", "locked"}
+        leaving = "promised" if promised else "source"
         for side, place in ((leaving, way[0]), ("target", way[1])):
             changes = _CHANGES.get((side, place))
             if changes is not None:
