@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_agent.store.station import StationStore
+from tests.app.lane import Lane, opened
 from tests.app.shop import GRANTED, MEMBERS, POLICY, SEALER, SeededEntropy, SetClock, Shop
 
 
@@ -41,3 +42,9 @@ async def shop(open_shop: Callable[[], Shop]) -> Shop:
     for account, amount_fen in GRANTED.items():
         await opened.grant("balance", account, amount_fen)
     return opened
+
+
+@pytest.fixture
+async def lane(tmp_path: Path) -> AsyncIterator[Lane]:
+    async with opened(tmp_path) as lane:
+        yield lane
