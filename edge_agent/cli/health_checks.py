@@ -79,7 +79,9 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
 
 def _keys(patient: Patient) -> Iterator[Finding]:
     from edge_agent.security.blind_index import KeyedIndex  # noqa: PLC0415
+    from edge_agent.security.sealing import Sealer  # noqa: PLC0415
     from edge_agent.security.signatures import TrustedKeys  # noqa: PLC0415
+    from edge_agent.security.staff import load_staff  # noqa: PLC0415
     from edge_agent.uplink.settings import TlsSettings  # noqa: PLC0415
 
     config, paths = patient.config, patient.paths
@@ -93,6 +95,10 @@ def _keys(patient: Patient) -> Iterator[Finding]:
         ),
         (config.keys.blind_index, lambda: KeyedIndex.load(paths.key(config.keys.blind_index))),
     ]
+    made_here = paths.key(config.keys.seal)
+    if made_here.exists():
+        tries.append((config.keys.seal, lambda: Sealer.load(made_here)))
+    tries.append((config.keys.staff, lambda: load_staff(paths.key(config.keys.staff))))
     if tls is not None:
         settings = TlsSettings(paths.key(tls.ca), paths.key(tls.certificate), paths.key(tls.key))
         tries.append(("uplink.tls", settings.context))
@@ -104,11 +110,22 @@ def _keys(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 f"key {name}", "fail", f"{refused.problem.text_en}: {refused.detail}",
                 f"{refused.problem.text_zh}：{refused.detail}",
-                f"get it from headquarters, put it into {paths.keys}, mode 0600, owner edge-agent",
-                f"向总部索取，放入 {paths.keys}，权限 0600",
+                *_remedy(paths, name in {config.keys.seal, config.keys.staff}),
             )  # fmt: skip
     if tls is not None:
         yield from _certificate(paths.key(tls.certificate))
+
+
+def _remedy(paths: StationPaths, made_here: bool) -> tuple[str, str]:
+    if made_here:
+        return (
+            f"bring its backup to {paths.keys}, mode 0600; or move it away and start anew",
+            f"将备份放回 {paths.keys}，权限 0600；或移走后重新生成",
+        )
+    return (
+        f"get it from headquarters, put it into {paths.keys}, mode 0600, owner edge-agent",
+        f"向总部索取，放入 {paths.keys}，权限 0600",
+    )
 
 
 def _certificate(path: Path) -> Iterator[Finding]:

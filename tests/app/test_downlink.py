@@ -262,8 +262,8 @@ def leases(
         "granted": [] if recalled else [granted | entry],
         "recalled": [recalled] if recalled else [],
     }
-    changes: dict[str, object] = {"payload": json.dumps(payload)}
-    return catalogue(dataset="leases", version=version, counter=version, **changes)
+    text = json.dumps(payload)
+    return catalogue(dataset="leases", version=version, counter=version, payload=text)
 
 
 def test_row_v19_leases_come_into_force_once_and_are_recalled(tmp_path: Path) -> None:

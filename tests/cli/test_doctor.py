@@ -18,6 +18,7 @@ from edge_agent.model.records import StationStopped
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.observe.time_service import Synchronisation
 from edge_agent.security.key_files import write_secret
+from edge_agent.security.sealing import Sealer
 from edge_agent.security.signatures import key_id_of
 from edge_agent.store.station import StationStore
 from tests.api.fake_station import FakeStation, problem
@@ -35,7 +36,11 @@ def installed(edge_agent: CommandLine) -> CommandLine:
     write_secret(paths.key("hq-public-keys.json"), trusted.encode())
     write_secret(paths.key("blind-index.key"), b"0" * 64)
     with StationStore.open(
-        paths.ledger, clock=SystemClock(), entropy=SystemEntropy(), ballast_bytes=0
+        paths.ledger,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        sealer=Sealer.load_or_create(paths.key("seal.key")),
+        ballast_bytes=0,
     ) as store:
         asyncio.run(store.books.append([StationStopped(boot_id="boot")]))
     return edge_agent
@@ -61,6 +66,7 @@ def test_each_part_is_looked_at(installed: CommandLine) -> None:
     assert found["config"] == "ok"
     assert found["key hq-public-keys.json"] == "ok"
     assert found["key blind-index.key"] == "ok"
+    assert found["key seal.key"] == found["key staff.json"] == "ok"
     assert found["serial dart"] == "fail"
     assert found["bus modbus"] == "fail"
     assert found["disk"] == "ok"
