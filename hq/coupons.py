@@ -48,7 +48,10 @@ class CouponDesk:
         self._check_counts(found, member)
         begins_ms = now_ms if from_ms is None else from_ms
         until_ms = begins_ms + found.valid_days * DAY_MS
-        serial = make_serial(channel, self._books.number("coupon", now_ms))
+        try:
+            serial = make_serial(channel, self._books.number("coupon", now_ms))
+        except ValueError:
+            raise _refused(f"channel {channel[:8]}: two capitals are expected") from None
         self._db.execute(
             "INSERT INTO coupon (serial, template, channel, member_ref, state, issued_ms, from_ms,"
             " until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from edge_agent.model.catalogues import MemberEntry, UsageRulesEntry
 from edge_agent.model.errors import ConfigRefused, Problem
 from edge_agent.model.identifiers import blind_index, mask_name, normalise
+from edge_agent.model.member_code import MAX_REF_BYTES
 from edge_agent.model.membership import AccountKind
 from edge_agent.model.policy import StoredValue
 from edge_agent.model.records import Asset
@@ -84,6 +85,8 @@ class Enrolment:
         """
         if member.account is None and (member.set_aside_fen or member.opening_fen):
             raise _refused(f"{member.ref}: stored value needs an account")
+        if len(member.ref.encode()) > MAX_REF_BYTES:
+            raise _refused(f"{member.ref}: {MAX_REF_BYTES} bytes at most, for the member's code")
         is_new = not self._members.knows(member.ref)
         self._open_account(member, now_ms)
         self._members.put(self._entry(member))

@@ -107,6 +107,7 @@ CREATE TABLE IF NOT EXISTS home (
     place INTEGER NOT NULL, -- the first one has place 0
     target INTEGER,
     check_ms INTEGER NOT NULL DEFAULT 0,
+    hold_ms INTEGER NOT NULL DEFAULT 0, -- until then another station has precedence
     PRIMARY KEY (asset, holder, station)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS home_due ON home (station, check_ms);

@@ -87,7 +87,7 @@ class StandingPlan:
     def hold(self, asset: Asset, holder: str, until_ms: int) -> None:
         """Set nothing aside until then: somebody is waiting for it."""
         self._db.execute(
-            "UPDATE home SET check_ms = max(check_ms, ?) WHERE asset = ? AND holder = ?",
+            "UPDATE home SET hold_ms = max(hold_ms, ?) WHERE asset = ? AND holder = ?",
             (until_ms, asset, holder),
         )
 
@@ -99,8 +99,8 @@ class StandingPlan:
             return 0
         due = self._db.execute(
             "SELECT asset, holder, target FROM home WHERE station = ? AND check_ms <= ?"
-            " ORDER BY check_ms, asset, holder LIMIT ?",
-            (station, now_ms, MOST_AT_ONCE),
+            " AND hold_ms <= ? ORDER BY check_ms, asset, holder LIMIT ?",
+            (station, now_ms, now_ms, MOST_AT_ONCE),
         ).fetchall()
         made = 0
         for asset, holder, target in due:

@@ -18,6 +18,7 @@ from edge_agent.model.records import (
     AssetMoved,
     FuellingCompleted,
     OperatorAction,
+    PointsEarned,
     QuoteBody,
     RecordBody,
     SaleRefunded,
@@ -215,6 +216,17 @@ def moved(
         reason="refund" if back else "sale",
         lease_id=lease_id,
         cache_age_s=None if lease_id is not None else 60,
+    )
+
+
+def earned(sale: SaleSettled) -> PointsEarned:
+    """The points of a member's sale, good for two years."""
+    return PointsEarned(
+        member_ref=sale.member_ref or "",
+        sale_id=sale.sale_id,
+        points=sale.quote.points_earned,
+        expires_ms=NOW + 730 * 86_400_000,
+        reason="sale",
     )
 
 

@@ -94,7 +94,7 @@ class LeaseStation:
                 (catalogue,) = catalogues([message], self.name)
                 if catalogue.dataset == "leases":
                     waiting += self.hq.handle([self.answer(catalogue)], self.now_ms)
-            else:
+            elif f"/{self.name}/" not in message.topic:
                 self.outbox.append(message)
 
     def answer(self, catalogue: SignedCatalogue) -> Message:

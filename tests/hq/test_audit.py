@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from edge_agent.model.policy import load_policy
 from edge_agent.model.records import EpochOpened, RecordBody
-from hq.catalogues import NewMember
+from hq.enrolment import NewMember
 from hq.headquarters import Headquarters
 from tests.hq_kit import (
     EPOCH,
     NOW,
     POLICY_1,
     STATION,
+    action,
     alarms,
     audit_all,
     batch,
-    birth,
-    catalogues,
     chain,
     completed,
     headquarters,
@@ -29,7 +28,6 @@ from tests.hq_kit import (
     sums,
     text_of,
 )
-from tests.sync_kit import action
 
 POLICY = load_policy(POLICY_1)
 
@@ -38,9 +36,9 @@ def trading() -> Headquarters:
     """A headquarters with policy 1, price set ps-1 and the silver member m-1."""
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.publish_policy(POLICY_1)
+        hq.publish_policy(POLICY_1, NOW)
         hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
-        hq.desk.enrol(NewMember("m-1", "王", "silver"))
+        hq.enrolment.enrol(NewMember("m-1", "王", "silver"), NOW)
     return hq
 
 
@@ -131,19 +129,6 @@ def test_tenders_that_do_not_sum_to_the_price_are_found() -> None:
     assert alarms(hq) == [(2, "tenders_differ")]
 
 
-def test_spending_beyond_what_was_set_aside_is_found() -> None:
-    one, two = completed(1), completed(2)
-    sales = [settled(fuelling, account="a-1") for fuelling in (one, two)]
-    hq = trading()
-    with hq.books.transaction():
-        granted_fen = {STATION: one.amount_fen + two.amount_fen - 1}
-        hq.desk.enrol(NewMember("m-1", "王", "silver", "a-1", granted_fen=granted_fen))
-    rows = chain([one, two, sales[0], moved(sales[0], "a-1"), sales[1], moved(sales[1], "a-1")])
-    hq.handle([batch(rows)], NOW)
-    audit_all(hq)
-    assert alarms(hq) == [(6, "overspent")]
-
-
 @pytest.mark.parametrize(
     "poison",
     [
@@ -151,7 +136,10 @@ def test_spending_beyond_what_was_set_aside_is_found() -> None:
         ("sale.settled", "not json"),
         ("fuelling.completed", "null"),
         ("no.such.kind", "{}"),
-        ("stored_value.moved", text_of(moved(settled(completed(1)), "a")).replace("-23", "9" * 40)),
+        (
+            "asset.moved",
+            text_of(moved(settled(completed(1)), "a", "L1")).replace("-23", "-" + "9" * 40),
+        ),
         (
             "fuelling.completed",
             text_of(completed(5)).replace('"volume_ml":30000', f'"volume_ml":{2**63 - 1}'),
@@ -206,73 +194,6 @@ def test_a_crash_in_the_audit_repeats_nothing() -> None:
     assert sums(hq) == {}
     audit_all(hq)
     assert sums(hq)["fuellings"] == 2
-
-
-def _spend(number: int, account: str = "a-1") -> list[RecordBody]:
-    sale = settled(completed(number), account=account)
-    return [completed(number), sale, moved(sale, account)]
-
-
-def _granted(hq: Headquarters) -> int | None:
-    """What the station is told of account a-1, if it is told of members now."""
-    for catalogue in catalogues(hq.publish(NOW + 60_000)):
-        if catalogue.dataset == "members":
-            found = catalogue.payload.partition('"granted_fen":')[2].partition(",")[0]
-            return int(found)
-    return None
-
-
-def _enrolled() -> Headquarters:
-    hq = trading()
-    with hq.books.transaction():
-        hq.desk.enrol(NewMember("m-1", "王", "silver", "a-1", granted_fen={STATION: 100_000}))
-    return hq
-
-
-def test_what_a_restored_station_forgot_it_may_not_spend_again() -> None:
-    hq = _enrolled()
-    rows = chain([*_spend(1), *_spend(2), *_spend(3)])
-    hq.handle([batch(rows)], NOW)
-    audit_all(hq)
-    spent_each = settled(completed(1)).quote.payable_fen
-    opened = EpochOpened(
-        reason="restore", previous_epoch=EPOCH, previous_seq=3, previous_hash=rows[2].hash
-    )
-    again = chain([opened], epoch=EPOCH + 1)
-    hq.handle([birth(again, epoch=EPOCH + 1)], NOW)
-    assert _granted(hq) is None, "what it forgot is not known yet"
-    hq.handle([batch(again)], NOW)
-    assert _granted(hq) is None
-    audit_all(hq)
-    assert _granted(hq) == 100_000 - 2 * spent_each
-    assert [code for _, code in alarms(hq)] == ["epoch_changed", "rows_after_backup"]
-
-
-def test_a_second_restore_from_the_same_backup_forgets_both_lives() -> None:
-    hq = _enrolled()
-    rows = chain([*_spend(1), *_spend(2)])
-    spent_each = settled(completed(1)).quote.payable_fen
-    opened = EpochOpened(
-        reason="restore", previous_epoch=EPOCH, previous_seq=3, previous_hash=rows[2].hash
-    )
-    second = chain([opened, *_spend(3), *_spend(4)], epoch=EPOCH + 1)
-    third = chain([opened, action(1)], epoch=EPOCH + 2)
-    hq.handle([batch(rows), batch(second)], NOW)
-    audit_all(hq)
-    hq.handle([birth(third, epoch=EPOCH + 2), batch(third)], NOW)
-    audit_all(hq)
-    assert _granted(hq) == 100_000 - 3 * spent_each
-
-
-def test_a_station_born_anew_knows_nothing_of_what_it_spent() -> None:
-    hq = _enrolled()
-    hq.handle([batch(chain(_spend(1)))], NOW)
-    audit_all(hq)
-    anew = chain([action(1)], epoch=EPOCH + 5)
-    hq.handle([birth(anew, epoch=EPOCH + 5), batch(anew)], NOW)
-    audit_all(hq)
-    assert _granted(hq) == 100_000 - settled(completed(1)).quote.payable_fen
-    assert (1, "born_anew") in alarms(hq)
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ from edge_agent.model.wire import (
     signing_bytes,
 )
 from edge_agent.security.signatures import TrustedKeys
-from hq.catalogues import MEMBERS_IN_ONE, MOST_LOST_VERSIONS, NewMember
+from hq.enrolment import NewMember
 from hq.headquarters import Headquarters
+from hq.members import MEMBERS_IN_ONE, MOST_LOST_VERSIONS
 from hq.message import Message
 from hq.publishing import REFUSED_MS
-from tests.hq_kit import NOW, POLICY_1, STATION, alarms, birth, catalogues, headquarters
-from tests.sync_kit import KEYS
+from tests.hq_kit import KEYS, NOW, POLICY_1, STATION, alarms, birth, catalogues, headquarters
 
 PHONE, PLATE, CARD = "139 0000 1234", "云A·D12345", "6221-0001"
 
@@ -37,7 +37,6 @@ def member(number: int = 1, **more: object) -> NewMember:
         "tier": "silver",
         "account": f"a-{number}",
         "plate_pay": True,
-        "granted_fen": {STATION: 5_000},
     }
     return NewMember(**(fields | more))  # type: ignore[arg-type]
 
@@ -91,8 +90,8 @@ class FakeStation:
 def test_a_station_that_comes_up_is_brought_to_the_newest_of_everything() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member())
-        hq.desk.publish_policy(POLICY_1)
+        hq.enrolment.enrol(member(), NOW)
+        hq.publish_policy(POLICY_1, NOW)
         hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
     station = FakeStation(hq)
     station.come_up()
@@ -105,7 +104,7 @@ def test_a_station_that_comes_up_is_brought_to_the_newest_of_everything() -> Non
 def test_nothing_personal_leaves_headquarters_or_stays_in_its_books() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member(cards=[CARD], phones=[PHONE], plates=[PLATE]))
+        hq.enrolment.enrol(member(cards=[CARD], phones=[PHONE], plates=[PLATE]), NOW)
     station = FakeStation(hq)
     station.come_up()
     dump = "\n".join(hq.books.connection.iterdump()) + station.payloads[0]
@@ -124,7 +123,7 @@ def test_many_members_travel_in_pieces_each_after_the_stations_word() -> None:
     hq = headquarters()
     with hq.books.transaction():
         for number in range(2 * MEMBERS_IN_ONE + 5):
-            hq.desk.enrol(member(number))
+            hq.enrolment.enrol(member(number), NOW)
     station = FakeStation(hq)
     station.come_up()
     assert len(station.members) == 2 * MEMBERS_IN_ONE + 5
@@ -135,48 +134,31 @@ def test_many_members_travel_in_pieces_each_after_the_stations_word() -> None:
 def test_a_change_reaches_a_station_that_is_online() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member(1))
-        hq.desk.enrol(member(2))
+        hq.enrolment.enrol(member(1), NOW)
+        hq.enrolment.enrol(member(2), NOW)
     station = FakeStation(hq)
     station.come_up()
     with hq.books.transaction():
-        hq.desk.top_up("a-2", STATION, 700)
+        hq.enrolment.lock("m-2", "lost", NOW)
     station.take(hq.publish(NOW + 1000))
-    assert station.members["m-2"]["granted_fen"] == 5_700
+    assert station.members["m-2"]["locked"] == "lost"
     assert json.loads(station.payloads[-1])["base"] == 2, "only what changed"
-
-
-def test_a_grant_belongs_to_one_station() -> None:
-    hq = headquarters()
-    with hq.books.transaction():
-        hq.desk.enrol(member(granted_fen={STATION: 100, "S-2": 9_000}))
-    station = FakeStation(hq)
-    station.come_up()
-    assert station.members["m-1"]["granted_fen"] == 100
-
-
-def test_grants_never_shrink() -> None:
-    hq = headquarters()
-    with hq.books.transaction():
-        hq.desk.enrol(member(granted_fen={STATION: 500}))
-        hq.desk.enrol(member(granted_fen={STATION: 100}))
-    assert hq.desk.granted("a-1", STATION) == 500
 
 
 def test_a_member_that_left_is_gone_at_every_station() -> None:
     hq = headquarters()
     with hq.books.transaction():
         for number in range(5):
-            hq.desk.enrol(member(number))
+            hq.enrolment.enrol(member(number), NOW)
     station = FakeStation(hq)
     station.come_up()
     with hq.books.transaction():
-        hq.desk.remove("m-3")
+        hq.enrolment.remove("m-3")
     station.take(hq.publish(NOW + 1000))
     assert sorted(station.members) == ["m-0", "m-1", "m-2", "m-4"]
     with hq.books.transaction():
         for number in (0, 1, 2, 4):
-            hq.desk.remove(f"m-{number}")
+            hq.enrolment.remove(f"m-{number}")
     station.take(hq.publish(NOW + 2000))
     assert station.members == {}
 
@@ -185,7 +167,7 @@ operations = st.lists(
     st.one_of(
         st.tuples(st.just("enrol"), st.integers(0, 6)),
         st.tuples(st.just("remove"), st.integers(0, 6)),
-        st.tuples(st.just("top_up"), st.integers(0, 6)),
+        st.tuples(st.just("touch"), st.integers(0, 6)),
         st.tuples(st.just("publish"), st.just(0)),
         st.tuples(st.just("lose"), st.just(0)),
         st.tuples(st.just("birth"), st.just(0)),
@@ -206,17 +188,11 @@ def test_whatever_is_changed_and_lost_the_station_ends_with_what_hq_has(
         now_ms += 60_000
         with hq.books.transaction():
             if what == "enrol":
-                hq.desk.enrol(member(number))
+                hq.enrolment.enrol(member(number), NOW)
             elif what == "remove":
-                hq.desk.remove(f"m-{number}")
-            elif what == "top_up":
-                granted = hq.desk.granted(f"a-{number}", STATION)
-                known = hq.books.connection.execute(
-                    "SELECT count(*) FROM member WHERE ref = ?", (f"m-{number}",)
-                ).fetchone()[0]
-                if known:
-                    hq.desk.top_up(f"a-{number}", STATION, 10)
-                    assert hq.desk.granted(f"a-{number}", STATION) == granted + 10
+                hq.enrolment.remove(f"m-{number}")
+            elif what == "touch":
+                hq.members.touch(f"m-{number}")
         if what == "publish":
             station.take(hq.publish(now_ms))
         elif what == "lose":
@@ -226,16 +202,13 @@ def test_whatever_is_changed_and_lost_the_station_ends_with_what_hq_has(
     station.come_up()
     refs = [row[0] for row in hq.books.connection.execute("SELECT ref FROM member ORDER BY ref")]
     assert sorted(station.members) == refs
-    for ref in refs:
-        granted = hq.desk.granted(ref.replace("m", "a"), STATION)
-        assert station.members[ref]["granted_fen"] == granted
 
 
 def test_an_older_headquarters_database_is_overcome() -> None:
     """HQ came back from a backup: the station has members of a version that HQ never heard of."""
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member(1))
+        hq.enrolment.enrol(member(1), NOW)
     station = FakeStation(hq)
     station.in_force = {"members": 500}
     station.members = {"m-9": {}}
@@ -250,11 +223,11 @@ def test_an_older_headquarters_database_is_overcome() -> None:
 def test_a_version_that_nobody_can_have_published_is_not_believed(claimed: int) -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member())
+        hq.enrolment.enrol(member(), NOW)
     assert catalogues(hq.handle([birth(catalogues={"members": claimed})], NOW)) == []
     assert alarms(hq) == [(claimed, "members_ahead")]
     assert hq.publish(NOW + 60_000) == []
-    assert hq.desk.version("members") == 1, "nobody else starts over because of it"
+    assert hq.members.version() == 1, "nobody else starts over because of it"
     honest = FakeStation(hq)
     honest.come_up()
     assert honest.in_force == {"members": 1}
@@ -263,7 +236,7 @@ def test_a_version_that_nobody_can_have_published_is_not_believed(claimed: int) 
 def test_a_reply_may_not_claim_such_a_version_either() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member())
+        hq.enrolment.enrol(member(), NOW)
     hq.handle([birth()], NOW)
     reply = CatalogueReply(
         station=STATION, dataset="members", version=1, in_force=2**53 - 1, accepted=True
@@ -295,31 +268,25 @@ def test_price_sets_travel_whole_those_in_force_and_those_to_come() -> None:
 def test_senseless_content_is_not_published() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.publish_policy(POLICY_1)
+        hq.publish_policy(POLICY_1, NOW)
         hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
         for attempt in (
-            lambda: hq.desk.publish_policy(POLICY_1),
+            lambda: hq.publish_policy(POLICY_1, NOW),
             lambda: hq.desk.publish_prices("ps-1", 5, {"92": 1}),
             lambda: hq.desk.publish_prices("ps-2", 0, {}),
             lambda: hq.desk.publish_prices("ps-2", 0, {"92": 0}),
             lambda: hq.desk.publish_prices("ps-2", -1, {"92": 1}),
-            lambda: hq.desk.enrol(member(phones=["none"])),
-            lambda: hq.desk.enrol(member(account=None)),
-            lambda: hq.desk.top_up("a-9", STATION, 1),
         ):
             with pytest.raises(ConfigRefused):
                 attempt()
-        hq.desk.enrol(member())
-        with pytest.raises(ConfigRefused):
-            hq.desk.top_up("a-1", STATION, 0)
         with pytest.raises(PolicyRefused):
-            hq.desk.publish_policy("{}")
+            hq.publish_policy("{}", NOW)
 
 
 def test_a_catalogue_is_signed_and_its_counter_grows() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.enrol(member())
+        hq.enrolment.enrol(member(), NOW)
         hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
     sent = catalogues(hq.handle([birth()], NOW))
     again = catalogues(hq.handle([birth()], NOW - 10_000))

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
+from edge_agent.core.promotions import quote
+from edge_agent.model.ids import MemberRef
 from edge_agent.model.policy import load_policy
-from edge_agent.model.records import CatalogueAccepted, EpochOpened, FuellingCompleted, RecordBody
-from hq.books import HqBooks
-from hq.catalogues import NewMember
+from edge_agent.model.quote import GoodsLine, MemberFacts
+from edge_agent.model.quote_record import body_of, request_of
+from edge_agent.model.records import (
+    CatalogueAccepted,
+    EpochOpened,
+    FuellingCompleted,
+    PointsEarned,
+    RecordBody,
+    SaleSettled,
+    Tender,
+)
+from edge_agent.model.units import Money
+from hq.enrolment import NewMember
 from hq.facts import _IN_FORCE
 from hq.headquarters import Headquarters
 from tests.hq_kit import (
     EPOCH,
     NOW,
     POLICY_1,
+    action,
     alarms,
     audit_all,
     batch,
     chain,
     completed,
+    earned,
     headquarters,
+    priced,
+    refunded,
+    sale_of,
     settled,
     sums,
 )
-from tests.sync_kit import KEYS, action
 
 TIERS = ("silver", "gold")
 _TEXT = json.loads(POLICY_1)
@@ -47,7 +63,7 @@ POLICY = load_policy(POLICY_TEXT)
 def trading() -> Headquarters:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.publish_policy(POLICY_TEXT)
+        hq.publish_policy(POLICY_TEXT, NOW)
         hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
         hq.desk.publish_prices("ps-2", 0, {"92": 8_000})
         hq.desk.publish_prices("theirs", 0, {"92": 10}, scope="S-2")
@@ -56,7 +72,7 @@ def trading() -> Headquarters:
 
 
 def enrol(hq: Headquarters, tier: str, ref: str = "m-1") -> None:
-    hq.desk.enrol(NewMember(ref, "王", tier))
+    hq.enrolment.enrol(NewMember(ref, "王", tier), NOW)
 
 
 def found(hq: Headquarters, *bodies: RecordBody, epoch: int = EPOCH) -> tuple[list[str], int]:
@@ -75,7 +91,8 @@ def took(version: int, dataset: str = "members") -> CatalogueAccepted:
 
 
 def sold(tier: str | None, number: int = 1) -> list[RecordBody]:
-    return [completed(number), settled(completed(number), POLICY, tier)]
+    sale = settled(completed(number), POLICY, tier)
+    return [completed(number), sale, *([] if tier is None else [earned(sale)])]
 
 
 # --- unit prices ---------------------------------------------------------------------------------
@@ -120,7 +137,7 @@ def test_a_tier_that_the_member_never_had_is_a_price_difference() -> None:
 def test_a_member_whom_nobody_enrolled_is_a_price_difference() -> None:
     hq = headquarters()
     with hq.books.transaction():
-        hq.desk.publish_policy(POLICY_TEXT)
+        hq.publish_policy(POLICY_TEXT, NOW)
         hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
     assert found(hq, *sold("silver")) == (["member_unknown"], 1)
 
@@ -159,9 +176,9 @@ def test_a_top_up_and_new_numbers_change_no_tier() -> None:
     with hq.books.transaction():
         enrol(hq, "silver", "m-2")
         enrol(hq, "silver")
-        hq.desk.remove("m-2")
+        hq.enrolment.remove("m-2")
         enrol(hq, "gold")
-        newest = hq.desk.version("members")
+        newest = hq.members.version()
     rows = [took(newest - 1), *sold("silver", 1), took(newest), *sold("gold", 2)]
     assert found(hq, *rows) == ([], 0)
 
@@ -169,12 +186,12 @@ def test_a_top_up_and_new_numbers_change_no_tier() -> None:
 def test_a_member_that_left_may_buy_until_the_station_hears_of_it() -> None:
     hq = trading()
     with hq.books.transaction():
-        hq.desk.remove("m-1")
-        newest = hq.desk.version("members")
+        hq.enrolment.remove("m-1")
+        newest = hq.members.version()
     assert found(hq, took(1), *sold("silver")) == ([], 0)
     hq = trading()
     with hq.books.transaction():
-        hq.desk.remove("m-1")
+        hq.enrolment.remove("m-1")
     assert found(hq, took(newest), *sold("silver")) == (["tier_differs"], 1)
 
 
@@ -192,23 +209,156 @@ def test_after_a_restore_a_former_tier_is_shown_and_not_counted() -> None:
     assert (codes, differences) == (["rows_after_backup", "tier_differs"], 0)
 
 
-def test_an_older_database_learns_the_tiers_that_its_members_have(tmp_path: Path) -> None:
-    books = HqBooks(tmp_path / "hq.db")
-    hq = Headquarters(books, KEYS)
-    with books.transaction():
-        hq.desk.publish_policy(POLICY_TEXT)
-        hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
-        enrol(hq, "silver")
-    books.connection.execute("DROP TABLE member_tier")
-    books.close()
-    hq = Headquarters(HqBooks(tmp_path / "hq.db"), KEYS)
-    with hq.books.transaction():
-        enrol(hq, "gold")
-    assert found(hq, took(1), *sold("silver"), took(2), *sold("gold", 2)) == ([], 0)
-    hq.books.close()
-
-
 def test_the_search_for_what_a_station_had_taken_reads_no_other_rows() -> None:
     hq = trading()
     plan = hq.books.connection.execute(f"EXPLAIN QUERY PLAN {_IN_FORCE}", (1, 2, 2)).fetchall()
     assert "ledger_catalogues" in str(plan)
+
+
+# --- what else is known of a member --------------------------------------------------------------
+
+TAGGED = json.dumps(
+    {
+        "format": 1,
+        "version": 1,
+        "tiers": [{"code": "silver", **dict.fromkeys(("label_zh", "label_en"), "s"),
+                   **dict.fromkeys(("text_zh", "text_en"), "s")}],
+        "goods": [{"code": "water", "label_zh": "水", "label_en": "water", "price_fen": 300}],
+    }
+)  # fmt: skip
+PLAIN = load_policy(TAGGED)
+
+
+def knowing(**facts: object) -> Headquarters:
+    hq = headquarters()
+    with hq.books.transaction():
+        hq.publish_policy(TAGGED, NOW)
+        hq.desk.publish_prices("ps-1", 0, {"92": 7_850})
+        hq.enrolment.enrol(NewMember("m-1", "王", "silver", **facts), NOW)  # type: ignore[arg-type]
+    return hq
+
+
+def bought(number: int = 1, **facts: object) -> list[RecordBody]:
+    """A sale to m-1 that says this of the member, priced accordingly."""
+    fuelling = completed(number)
+    member = MemberFacts(MemberRef("m-1"), "silver", **facts)  # type: ignore[arg-type]
+    request = replace(request_of(priced(fuelling, PLAIN, "silver")), member=member)
+    quoted = body_of(quote(request, PLAIN))
+    cash = Tender(means="cash", amount_fen=quoted.payable_fen, account_ref=None)
+    sale = sale_of(fuelling, quoted, [cash])
+    return [fuelling, sale, earned(sale)]
+
+
+TODAY = ("09-21", "09-23")
+"""NOW is 2026-09-22 in China."""
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "codes", "differences"),
+    [
+        ({}, {}, [], 0),
+        ({"tags": ["night", "lorry"]}, {"tags": ("lorry", "night")}, [], 0),
+        ({"tags": ["night"]}, {}, ["tags_differ"], 1),
+        ({}, {"tags": ("vip",)}, ["tags_differ"], 1),
+        ({"birthday_week": TODAY}, {"birthday_week": True}, [], 0),
+        ({"birthday_week": TODAY}, {}, ["birthday_differs"], 1),
+        ({"birthday_week": ("01-01", "01-07")}, {"birthday_week": True}, ["birthday_differs"], 1),
+        ({}, {"birthday_week": True}, ["birthday_differs"], 1),
+        ({}, {"first_fill": True}, [], 0),
+    ],
+)
+def test_row_m17_row_m18_facts_of_a_member_are_those_that_headquarters_knows(
+    known: dict[str, object], said: dict[str, object], codes: list[str], differences: int
+) -> None:
+    assert found(knowing(**known), *bought(**said)) == (codes, differences)
+
+
+def test_tags_that_were_changed_lately_are_right_at_a_station_that_did_not_know() -> None:
+    hq = knowing(tags=["night"])
+    with hq.books.transaction():
+        hq.enrolment.enrol(NewMember("m-1", "王", "silver", tags=["day"]), NOW)
+    assert found(hq, took(1), *bought(tags=("night",))) == ([], 0)
+
+
+def test_a_second_first_fill_in_the_same_books_is_a_price_difference() -> None:
+    hq = knowing()
+    codes, differences = found(hq, *bought(1, first_fill=True), *bought(2, first_fill=True))
+    assert (codes, differences) == (["first_fill_differs"], 1)
+
+
+def test_a_first_fill_that_was_one_as_far_as_the_station_knew_is_shown_only() -> None:
+    hq = knowing()
+    hq.handle([batch(chain(bought(1)), "S-2")], NOW)
+    codes, _ = found(hq, *bought(2, first_fill=True))
+    assert codes == ["first_fill_differs"]
+    assert sums(hq)["differences"] == 0
+
+
+def test_row_m7_stations_hear_of_the_first_fill_at_once_and_of_others_by_and_by() -> None:
+    hq = knowing()
+    before = hq.members.version()
+    found(hq, *bought(1))
+    assert hq.members.version() == before + 1
+    hq.handle([batch(chain(bought(2), epoch=EPOCH + 1))], NOW)
+    audit_all(hq)
+    assert hq.members.version() == before + 1
+    with hq.books.transaction():
+        assert (hq.members.refresh(10), hq.members.refresh(10)) == (1, 0)
+    content = hq.members.lacking(before)
+    assert content is not None
+    (entry,) = json.loads(content.payload)["members"]
+    sale = settled(completed(1), PLAIN)
+    assert (entry["fills"], entry["spent_fen"]) == (2, 2 * sale.quote.payable_fen)
+    assert sum(bucket["points"] for bucket in entry["points"]) == hq.vault.held("points", "m-1")
+
+
+def test_a_refund_takes_a_fill_back() -> None:
+    hq = knowing()
+    fuelling, sale, points = bought(1)
+    assert isinstance(sale, SaleSettled)
+    assert isinstance(points, PointsEarned)
+    back = points.model_copy(update={"points": -points.points, "reason": "refund"})
+    assert found(hq, fuelling, sale, points, refunded(sale), back, action(1)) == ([], 0)
+    assert hq.members.sums("m-1") == (0, 0)
+    assert hq.vault.held("points", "m-1") == 0
+
+
+# --- the rest of the question --------------------------------------------------------------------
+
+
+def with_goods(amount_fen: int, good: str = "water") -> list[RecordBody]:
+    fuelling = completed(1)
+    request = replace(
+        request_of(priced(fuelling, PLAIN, None)), goods=(GoodsLine(good, 2, Money(amount_fen)),)
+    )
+    quoted = body_of(quote(request, PLAIN))
+    cash = Tender(means="cash", amount_fen=quoted.payable_fen, account_ref=None)
+    return [fuelling, sale_of(fuelling, quoted, [cash])]
+
+
+@pytest.mark.parametrize(
+    ("amount_fen", "good", "codes"),
+    [
+        (600, "water", []),
+        (599, "water", ["goods_price_differs"]),
+        (600, "oil", ["goods_price_differs"]),
+    ],
+)
+def test_goods_cost_what_the_policy_says(amount_fen: int, good: str, codes: list[str]) -> None:
+    assert found(knowing(), *with_goods(amount_fen, good)) == (codes, len(codes))
+
+
+def test_a_sale_is_priced_as_at_its_own_station() -> None:
+    fuelling = completed(1)
+    request = replace(request_of(priced(fuelling, PLAIN, None)), station="S-9")
+    quoted = body_of(quote(request, PLAIN))
+    cash = Tender(means="cash", amount_fen=quoted.payable_fen, account_ref=None)
+    rows = [fuelling, sale_of(fuelling, quoted, [cash])]
+    assert found(knowing(), *rows) == (["station_differs"], 1)
+
+
+def test_an_explanation_that_the_same_rules_do_not_give_is_shown() -> None:
+    fuelling, sale, *rest = bought(1)
+    assert isinstance(sale, SaleSettled)
+    told = sale.model_copy(update={"explanation_sha256": "0" * 64})
+    assert found(knowing(), fuelling, told, *rest) == (["explanation_differs"], 0)

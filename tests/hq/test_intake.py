@@ -13,8 +13,18 @@ from edge_agent.model.ledger import GENESIS_HASH
 from edge_agent.model.wire import MAX_MESSAGE_BYTES, Death, Telemetry, encode
 from hq.headquarters import Headquarters
 from hq.message import Message
-from tests.hq_kit import EPOCH, NOW, STATION, acks, alarms, batch, birth, chain, headquarters
-from tests.sync_kit import action
+from tests.hq_kit import (
+    EPOCH,
+    NOW,
+    STATION,
+    acks,
+    action,
+    alarms,
+    batch,
+    birth,
+    chain,
+    headquarters,
+)
 
 ROWS = chain(action(number) for number in range(20))
 

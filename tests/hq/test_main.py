@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge_agent.model.member_code import decode, signing_bytes
+from edge_agent.security.signatures import TrustedKeys
 from hq.__main__ import FAILED, USAGE, main
+from hq.keys import HqKeys
 from tests.hq_kit import POLICY_1
 
 
@@ -25,29 +29,148 @@ def test_an_empty_headquarters_has_an_empty_summary(
     assert said.err == ""
 
 
+MEMBER = {
+    "ref": "m", "name": "李四", "tier": "silver", "account": "a", "cards": ["1"],
+    "stations": ["S-1"], "set_aside_fen": {"S-1": 5}, "opening_fen": 400_000, "pin": "135790",
+    "opening_points": [{"expires_ms": 4_102_444_800_000, "points": 500}],
+    "tags": ["night"], "birthday_week": ["12-28", "01-03"],
+    "rules": {"grades": ["92"], "hours": [[480, 1080]], "visits_per_day": 2, "pin": True},
+}  # fmt: skip
+
+
+def imported(root: Path, **more: object) -> int:
+    """Import one member and a price set, and publish a policy."""
+    content, policy = root / "content.json", root / "policy.json"
+    price_set = {"id": "p", "valid_from_ms": 0, "prices": {"92": 1}}
+    content.write_text(
+        json.dumps({"members": [MEMBER | more], "price_sets": [price_set]}), encoding="utf-8"
+    )
+    voucher = {
+        "offer": {
+            "id": "voucher", "kind": "amount_off", "off_fen": 500, "text_zh": "券",
+            "text_en": "off",
+        },
+        "valid_days": 9, "per_member": 2,
+    }  # fmt: skip
+    policy.write_text(json.dumps(json.loads(POLICY_1) | {"coupon_templates": [voucher]}))
+    done = run(root, "import", str(content))
+    return done or run(root, "policy", str(policy))
+
+
+def answers(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
 def test_members_prices_and_policy_are_published_from_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content, policy = tmp_path / "content.json", tmp_path / "policy.json"
-    content.write_text(
-        '{"members":[{"ref":"m","name":"李四","tier":"silver","account":"a","cards":["1"],'
-        '"granted_fen":{"S-1":5}}],"price_sets":[{"id":"p","valid_from_ms":0,"prices":{"92":1}}]}',
-        encoding="utf-8",
-    )
-    policy.write_text(POLICY_1, encoding="utf-8")
-    assert run(tmp_path, "import", str(content)) == 0
-    assert run(tmp_path, "policy", str(policy)) == 0
-    assert run(tmp_path, "top-up", "--account", "a", "--station", "S-1", "--fen", "7") == 0
-    assert run(tmp_path, "remove", "m") == 0
-    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert answers == [
-        {"members": 1, "price_sets": 1},
-        {"policy": 1},
-        {"granted_fen": 12},
-        {"removed": "m"},
-    ]
-    assert run(tmp_path, "policy", str(policy)) == FAILED
+    assert imported(tmp_path) == 0
+    assert answers(capsys) == [{"members": 1, "price_sets": 1}, {"policy": 1}]
+    assert run(tmp_path, "policy", str(tmp_path / "policy.json")) == FAILED
     assert "the last one is 1" in capsys.readouterr().err
+
+
+def test_row_v12_money_is_taken_in_up_to_the_legal_cap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(tmp_path)
+    assert run(tmp_path, "top-up", "--account", "a", "--fen", "100000") == 0
+    assert answers(capsys)[-1] == {"held_fen": 500_000}
+    for account, fen in (("a", "1"), ("a", "-5"), ("nobody's", "1")):
+        assert run(tmp_path, "top-up", "--account", account, "--fen", fen) == FAILED
+    assert run(tmp_path, "funds") == 0
+    (funds,) = answers(capsys)
+    assert funds["ok"]
+    moved = [(line["asset"], line["reason"], line["amount"]) for line in funds["movements"]]
+    assert moved == [
+        ("balance", "opening", 400_000), ("balance", "top_up", 100_000), ("points", "opening", 500)
+    ]  # fmt: skip
+
+
+def test_coupons_are_handed_out_and_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(tmp_path)
+    give_out = ("issue-coupon", "--template", "voucher", "--channel", "WX")
+    assert run(tmp_path, *give_out, "--member", "m") == 0
+    assert run(tmp_path, *give_out, "--count", "2") == 0
+    own, printed = (answer["serials"] for answer in answers(capsys)[-2:])
+    assert run(tmp_path, "give-coupon", printed[0], "--member", "m") == 0
+    assert run(tmp_path, "give-coupon", printed[1], "--member", "m") == FAILED
+    assert run(tmp_path, "coupons", "m") == 0
+    held = answers(capsys)[-1]["coupons"]
+    assert [coupon["serial"] for coupon in held] == [*own, printed[0]]
+    assert {coupon["state"] for coupon in held} == {"held"}
+    for wrong in (("--member", "x"), ("--member", "m"), ("--channel", "wx")):
+        assert run(tmp_path, *give_out, *wrong) in {FAILED, USAGE}
+
+
+def test_a_member_is_locked_told_of_and_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(tmp_path)
+    assert run(tmp_path, "lock", "m", "--reason", "risk") == 0
+    assert run(tmp_path, "unlock", "m") == 0
+    assert run(tmp_path, "refresh") == 0
+    assert run(tmp_path, "points", "m", "--lock", "200") == 0
+    assert run(tmp_path, "leases", "--station", "S-1", "--recall", "nothing") == 0
+    assert run(tmp_path, "remove", "m") == 0
+    said = answers(capsys)[2:]
+    assert said[0] == {"locked": "m", "reason": "risk"}
+    assert said[1:3] == [{"unlocked": "m"}, {"members": 0}]
+    assert (said[3]["reward"], said[3]["free"], said[3]["held"]) == (30, 300, 500)
+    assert said[4:] == [{"leases": []}, {"removed": "m"}]
+    for wrong in (("lock", "x"), ("unlock", "x"), ("lock", "m"), ("code", "m")):
+        assert run(tmp_path, *wrong) == FAILED
+
+
+def test_a_members_code_is_signed_by_headquarters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(tmp_path)
+    assert run(tmp_path, "code", "m") == 0
+    found = decode(answers(capsys)[-1]["code"])
+    keys = HqKeys.open(tmp_path / "keys")
+    TrustedKeys({keys.key_id: keys.public}).verify(
+        found.key_id, signing_bytes(found.code), found.signature
+    )
+    assert found.code.member_ref == "m"
+    assert found.code.expires_ms - found.code.issued_ms == 120_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pin": "12345"},
+        {"pin": "12345a"},
+        {"pin": "1" * 13},
+        {"account": None},
+        {"ref": "m" * 58},
+        {"opening_fen": -1},
+        {"cards": [""]},
+        {"birthday_week": ["13-01", "01-01"]},
+        {"opening_points": [{"expires_ms": 5, "points": 5}]},
+        {"opening_points": [{"expires_ms": 4_102_444_800_000, "points": 0}]},
+        {"limit_class": "No class"},
+        {"locked": ""},
+        {"granted_fen": {"S-1": 5}},
+    ],
+)
+def test_a_senseless_member_is_refused_and_no_pin_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, object]
+) -> None:
+    assert imported(tmp_path, **wrong) == FAILED
+    said = capsys.readouterr()
+    assert said.err
+    assert "135790" not in said.err
+    assert "12345" not in said.err
+
+
+def test_no_pin_is_in_the_books(tmp_path: Path) -> None:
+    imported(tmp_path)
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("hq.db*"))
+    assert b"135790" not in stored
+    assert b"$argon2id$v=19$m=65536,t=3,p=4$" in stored
 
 
 @pytest.mark.parametrize(
