@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.security.pins import pin_matches
+from edge_agent.security.staff import load_staff
 from tests.cli.conftest import ROOT, CommandLine
 
 SHIPPED = ROOT / "config" / "station.toml"
@@ -89,3 +91,17 @@ def test_schema_is_json_schema(edge_agent: CommandLine) -> None:
     schema = edge_agent("config", "schema").json
     assert "station" in schema["properties"]
     assert schema["additionalProperties"] is False
+
+
+def test_a_member_of_staff_gets_a_pin_that_is_never_shown(configured: CommandLine) -> None:
+    ran = configured("config", "staff", "李", stdin="246810\n246810\n")
+    assert ran.code == 0
+    assert "246810" not in ran.out + ran.err
+    (pin_hash,) = load_staff(configured.paths.key("staff.json")).values()
+    assert pin_matches(pin_hash, "246810")
+
+
+def test_what_is_no_pin_enrols_nobody(configured: CommandLine) -> None:
+    ran = configured("config", "staff", "李", stdin="12\n12\n")
+    assert ran.code == 2
+    assert not configured.paths.key("staff.json").exists()
