@@ -11,9 +11,12 @@ import { both, label, t, yuan } from "./words.js";
 const KINDS = ["card", "phone", "plate", "code"];
 const LONGEST = { card: 20, phone: 20, plate: 20, code: 256 };
 
+let searches = 0;
+
 /** A fresh search. */
 export function newSearch() {
-  return { open: false, kind: "card", text: "" };
+  searches += 1;
+  return { id: searches, open: false, kind: "card", text: "" };
 }
 
 /** Who is bound, and the button that opens the search for somebody else. */
@@ -75,7 +78,7 @@ export function memberSearch(pane, onFound) {
   };
   return h(
     "div.search",
-    { key: "search" },
+    { key: `search ${search.id}` },
     kinds(search, type),
     h(
       "div.typed-row",

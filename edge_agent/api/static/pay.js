@@ -10,7 +10,7 @@ import { ask, askOnce, wishKey } from "./link.js";
 import { memberSearch, newSearch } from "./member.js";
 import { backButton, grade, typedFigure } from "./parts.js";
 import { showSale } from "./sale.js";
-import { busy, live, now, order, redraw, show, unpaid } from "./state.js";
+import { busy, live, lookUp, now, order, redraw, show, unpaid } from "./state.js";
 import { adopted, hasCash, offers, paidOtherwise, resting, tenderPanel } from "./tenders.js";
 import { showWallet } from "./top_up.js";
 import { expiryWarning, memberCard } from "./wallet.js";
@@ -32,6 +32,7 @@ export function pay(fuelling) {
     points: 0, // to be redeemed
     main: null, // the means that takes what the others leave; null: as planned
     parts: [], // means with an amount of their own
+    chosen: false, // whether a person chose how it is paid; else the plan holds
     references: {}, // what a terminal printed, by means
     received: "",
     typing: false,
@@ -61,7 +62,7 @@ export async function fetchQuote(pane) {
   pane.asked = (pane.asked ?? 0) + 1;
   const mine = pane.asked;
   const path = `/v1/fuellings/${encodeURIComponent(pane.fuelling)}/quote`;
-  const quote = await order(`quote ${pane.fuelling} ${mine}`, () => ask("POST", path, wishOf(pane)));
+  const quote = await lookUp(`quote ${pane.fuelling} ${mine}`, () => ask("POST", path, wishOf(pane)));
   if (mine !== pane.asked) return;
   if (!quote && plainer(pane)) return fetchQuote(pane);
   if (quote && adopted(pane, quote)) return fetchQuote(pane);
@@ -77,6 +78,12 @@ function plainer(pane) {
   return wished && live();
 }
 
+/** Price it again, and where nobody chose how it is paid, plan that again too. */
+export function planAgain(pane) {
+  if (!pane.chosen) Object.assign(pane, { main: null, parts: [] });
+  return changed(pane);
+}
+
 /** Something about the wish was changed: what is shown no longer holds until it is priced again. */
 export function changed(pane) {
   pane.stale = true;
@@ -87,8 +94,8 @@ export function changed(pane) {
 }
 
 function setMember(pane, member) {
-  Object.assign(pane, { member, quote: null, coupons: null, points: 0, main: null, parts: [] });
-  changed(pane);
+  Object.assign(pane, { member, quote: null, coupons: null, points: 0, chosen: false });
+  planAgain(pane);
 }
 
 export function payPane(pane) {
@@ -240,6 +247,7 @@ function splitForm(pane) {
         type: "button",
         disabled: !(sum > 0 && sum < rest),
         onclick: () => {
+          pane.chosen = true;
           pane.parts = [...pane.parts.filter((part) => part.means !== split.means), { means: split.means, amount_fen: sum }];
           closeSub(pane);
           changed(pane);

@@ -101,8 +101,14 @@ function remembered(name, otherwise) {
  */
 export async function order(name, work, refused = () => {}) {
   if (state.busy.has(name) || !live()) return undefined;
-  state.busy.add(name);
   state.notice = null;
+  return lookUp(name, work, refused);
+}
+
+/** The same for what only looks something up: what was said before stays to be read. */
+export async function lookUp(name, work, refused = () => {}) {
+  if (state.busy.has(name) || !live()) return undefined;
+  state.busy.add(name);
   redraw();
   try {
     return await work();

@@ -70,6 +70,7 @@ function storedLimit(pane) {
 function choose(pane, means, changed) {
   const toPay = due(pane.quote);
   const limit = storedLimit(pane);
+  pane.chosen = true;
   pane.parts = pane.parts.filter((part) => part.split);
   if (means === "stored_value" && limit < toPay - paidOtherwise(pane)) {
     // It does not suffice: it pays its part, and cash the rest.

@@ -5,8 +5,8 @@ import { factorForm, factorOf, newFactor, wipe } from "./factor.js";
 import { ask, askOnce, wishKey } from "./link.js";
 import { memberChip } from "./member.js";
 import { backButton } from "./parts.js";
-import { fetchQuote } from "./pay.js";
-import { busy, home, live, order, redraw, remember, show, state } from "./state.js";
+import { planAgain } from "./pay.js";
+import { busy, home, live, lookUp, order, redraw, remember, show, state } from "./state.js";
 import { both, shortYuan, t, yuan } from "./words.js";
 import { greeting, progress, walletLines } from "./wallet.js";
 
@@ -17,7 +17,7 @@ export async function showWallet(member, back = null) {
   const pane = { name: "wallet", member, back, wallet: back?.quote?.wallet ?? null, amount: null, means: "cash", reference: "", factor: null, key: wishKey(), done: null };
   show(pane);
   const path = `/v1/members/${encodeURIComponent(member.ref)}/wallet`;
-  const wallet = await order(`wallet ${member.ref}`, () => ask("GET", path));
+  const wallet = await lookUp(`wallet ${member.ref}`, () => ask("GET", path));
   if (wallet) pane.wallet = wallet;
   redraw();
 }
@@ -29,7 +29,7 @@ export function leaveWallet(pane) {
     return;
   }
   show(pane.back);
-  if (pane.back.name === "pay") fetchQuote(pane.back);
+  if (pane.back.name === "pay") planAgain(pane.back);
 }
 
 export function walletPane(pane) {
