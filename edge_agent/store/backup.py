@@ -24,7 +24,15 @@ from edge_agent.store.database import (
     storage_errors,
     transaction,
 )
-from edge_agent.store.ledger import encode, open_epoch, post, read_epochs, read_head
+from edge_agent.store.ledger import (
+    End,
+    encode,
+    open_epoch,
+    post,
+    read_epochs,
+    read_head,
+    read_latest_ms,
+)
 from edge_agent.store.rebuild import rebuild
 from edge_agent.store.verify import BooksReport, verify_books
 
@@ -110,7 +118,8 @@ def _begin_epoch(connection: sqlite3.Connection, clock: Clock, entropy: Entropy)
         # Leases follow one another from the first one of an epoch on.
         connection.execute("UPDATE catalogue_version SET version = 0 WHERE dataset = 'leases'")
         standing = open_epoch(connection, epoch, born_ms)
-        (record,) = post(connection, epoch, standing.base, born_ms, encode([opened]))
+        end = End(standing.base, genesis(epoch), read_latest_ms(connection))
+        (record,) = post(connection, end, born_ms, encode([opened]))
     return LedgerHead(record.epoch, record.seq, record.hash)
 
 

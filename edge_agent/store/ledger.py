@@ -27,6 +27,17 @@ _LAST = "SELECT epoch, seq, hash FROM ledger ORDER BY position DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """Where the ledger ends."""
+
+    base: int
+    """Position before the first record of the epoch."""
+    head: LedgerHead
+    latest_ms: int
+    """Latest wall time of any record of the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A body on its way into the ledger, with its canonical JSON."""
 
@@ -52,29 +63,31 @@ def encode(bodies: Sequence[RecordBody]) -> list[Entry]:
 
 
 def post(
-    connection: sqlite3.Connection, epoch: int, base: int, at_ms: int, entries: Sequence[Entry]
+    connection: sqlite3.Connection, end: End, at_ms: int, entries: Sequence[Entry]
 ) -> tuple[LedgerRecord, ...]:
     """Judge, seal, write and project records, within the caller's write transaction.
+
+    `end` is where the ledger ends now; the tables refuse a record that does not continue it.
 
     Raises:
         SaleRefused: a rule forbids one of them; the caller's transaction must not commit.
     """
     moved = moved_by([entry.body for entry in entries])
-    head = read_head(connection, epoch)
-    now_ms = max(at_ms, read_latest_ms(connection))
+    head = end.head
+    now_ms = max(at_ms, end.latest_ms)
     pass_time(connection, at_ms)
     records = []
     for entry, own in zip(entries, moved, strict=True):
         judge(connection, entry.body, Moment(now_ms, own))
-        record = seal(epoch, head.seq + 1, entry.body.kind, at_ms, entry.text, head.hash)
-        position = base + record.seq
+        record = seal(head.epoch, head.seq + 1, entry.body.kind, at_ms, entry.text, head.hash)
+        position = end.base + record.seq
         try:
             connection.execute(_INSERT, (position, *_values(record)))
             project(connection, position, at_ms, entry.body)
         except OverflowError:
             # SQLite counts to 2^63; no dispenser and no till does.
             raise refuse("figure_out_of_range", entry.body.kind) from None
-        head = LedgerHead(epoch, record.seq, record.hash)
+        head = LedgerHead(head.epoch, record.seq, record.hash)
         records.append(record)
     return tuple(records)
 

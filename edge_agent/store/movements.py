@@ -25,6 +25,7 @@ from edge_agent.model.records import (
 from edge_agent.store.refusals import refuse
 
 Moved: TypeAlias = AssetMoved | PointsEarned
+_CAUSES: Final = frozenset({SaleSettled.kind, SaleRefunded.kind})
 _KINDS: Final = frozenset({AssetMoved.kind, PointsEarned.kind})
 
 
@@ -38,14 +39,17 @@ def moved_by(bodies: Sequence[RecordBody]) -> list[list[Moved]]:
     cause: SaleSettled | SaleRefunded | None = None
     own: list[Moved] = []
     for body in bodies:
-        if isinstance(body, Moved):
+        # The kind first: asking a pydantic model for its class is slow, and every record comes by.
+        if body.kind in _KINDS and isinstance(body, Moved):
             reason = "sale" if isinstance(cause, SaleSettled) else "refund"
             if cause is None or (body.sale_id, body.reason) != (cause.sale_id, reason):
                 raise refuse("movement_without_sale", body.sale_id)
             own.append(body)
             found.append([])
         else:
-            cause = body if isinstance(body, SaleSettled | SaleRefunded) else None
+            cause = None
+            if body.kind in _CAUSES and isinstance(body, SaleSettled | SaleRefunded):
+                cause = body
             own = []
             found.append(own)
     return found

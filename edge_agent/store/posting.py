@@ -13,7 +13,7 @@ from edge_agent.model.records import RecordBody
 from edge_agent.ports import Clock
 from edge_agent.store.database import transaction
 from edge_agent.store.health import StorageHealth
-from edge_agent.store.ledger import Entry, encode, move_acked, post, read_hash
+from edge_agent.store.ledger import End, Entry, encode, move_acked, post, read_hash
 from edge_agent.store.writer import Writer
 
 Change: TypeAlias = Callable[[sqlite3.Connection], Sequence[RecordBody]]
@@ -160,7 +160,8 @@ class Posting:
         with transaction(connection):
             if change is not None:
                 entries = [*entries, *encode(change(connection))]
-            records = post(connection, self._epoch, self._base, at_ms, entries)
+            end = End(self._base, self._head, self._latest_ms)
+            records = post(connection, end, at_ms, entries)
         if records:
             last = records[-1]
             self._head = LedgerHead(last.epoch, last.seq, last.hash)
