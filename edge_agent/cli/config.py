@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -90,7 +91,10 @@ def schema() -> None:
         "为员工设置确认密码，重启后生效。",
     )
 )
-def staff(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None:
+def staff(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help=say("As staff call one another.", "员工姓名。"))],
+) -> None:
     """Enrol a member of staff in the key file; the PIN is asked for and never shown."""
     from edge_agent.config.loading import load_config  # noqa: PLC0415
     from edge_agent.security.pins import hash_pin  # noqa: PLC0415
@@ -98,11 +102,18 @@ def staff(context: typer.Context, name: Annotated[str, typer.Argument()]) -> Non
 
     paths = paths_of(context)
     path = paths.key(load_config(paths.config).config.keys.staff)
-    pin = typer.prompt(say("PIN", "密码"), hide_input=True, confirmation_prompt=True, err=True)
     try:
-        hashed = hash_pin(pin)
+        hashed = hash_pin(_asked_pin())
     except ValueError:
         talk(say("A PIN has 6 to 12 digits.", "密码须为6至12位数字。"))
         raise typer.Exit(Exit.USAGE) from None
     enrol(path, name, hashed)
     talk(say(f"{name} may confirm after the next start.", f"{name} 重启后可以确认。"))
+
+
+def _asked_pin() -> str:
+    """Ask for a PIN twice without showing it; a script gives it as a line on stdin."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    pin: str = typer.prompt(say("PIN", "密码"), hide_input=True, confirmation_prompt=True, err=True)
+    return pin

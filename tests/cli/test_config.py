@@ -94,7 +94,7 @@ def test_schema_is_json_schema(edge_agent: CommandLine) -> None:
 
 
 def test_a_member_of_staff_gets_a_pin_that_is_never_shown(configured: CommandLine) -> None:
-    ran = configured("config", "staff", "李", stdin="246810\n246810\n")
+    ran = configured("config", "staff", "李", stdin="246810\n")
     assert ran.code == 0
     assert "246810" not in ran.out + ran.err
     (pin_hash,) = load_staff(configured.paths.key("staff.json")).values()
@@ -102,6 +102,6 @@ def test_a_member_of_staff_gets_a_pin_that_is_never_shown(configured: CommandLin
 
 
 def test_what_is_no_pin_enrols_nobody(configured: CommandLine) -> None:
-    ran = configured("config", "staff", "李", stdin="12\n12\n")
+    ran = configured("config", "staff", "李", stdin="12\n")
     assert ran.code == 2
     assert not configured.paths.key("staff.json").exists()
