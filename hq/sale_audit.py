@@ -5,17 +5,14 @@ Every method runs inside `HqBooks.transaction`.
 
 from __future__ import annotations
 
-from edge_agent.core.promotions import requote
-from edge_agent.model.policy import Policy
-from edge_agent.model.quote_record import explanation_hash
-from edge_agent.model.records import QuoteBody, SaleRefunded, SaleSettled
+from edge_agent.model.records import SaleRefunded, SaleSettled
 from hq.books import HqBooks
 from hq.catalogues import CatalogueDesk
 from hq.facts import doubt_coupons, doubt_goods, doubt_member, doubt_station
 from hq.findings import Doubt, Row, Troubles, counted, shown
 from hq.members import Members
 from hq.owing import Owing
-from hq.repricing import difference
+from hq.repricing import reprice
 
 
 class SaleAudit:
@@ -77,14 +74,14 @@ class SaleAudit:
             self._books.add(row.station, differences=1)
             return [*shown(*doubts), ("policy_unknown", f"version {quote.policy_version}")]
         doubts.append(doubt_goods(quote, policy))
-        found = difference(quote, policy)
+        again = reprice(quote, policy)
         troubles = shown(*doubts)
-        if found is not None:
-            troubles.append(("price_differs", found))
-        elif _explained(quote, policy) != body.explanation_sha256:
+        if again.difference is not None:
+            troubles.append(("price_differs", again.difference))
+        elif again.explanation_sha256 != body.explanation_sha256:
             troubles.append(("explanation_differs", body.explanation_sha256[:64]))
         # One sale is one difference, however much of it is wrong.
-        differences = max(counted(*doubts), int(found is not None))
+        differences = max(counted(*doubts), int(again.difference is not None))
         self._books.add(row.station, repriced=1, differences=differences)
         return troubles
 
@@ -129,7 +126,3 @@ class SaleAudit:
             self._members.touch(member)
         else:
             self._members.grown_stale(member)
-
-
-def _explained(quote: QuoteBody, policy: Policy) -> str:
-    return explanation_hash(requote(quote, policy))

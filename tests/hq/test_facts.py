@@ -270,7 +270,7 @@ TODAY = ("09-21", "09-23")
 def test_row_m17_row_m18_facts_of_a_member_are_those_that_headquarters_knows(
     known: dict[str, object], said: dict[str, object], codes: list[str], differences: int
 ) -> None:
-    assert found(knowing(**known), *bought(**said)) == (codes, differences)
+    assert found(knowing(**known), *bought(1, **said)) == (codes, differences)
 
 
 def test_tags_that_were_changed_lately_are_right_at_a_station_that_did_not_know() -> None:
