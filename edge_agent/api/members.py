@@ -42,8 +42,8 @@ async def top_up(
 
 @router.get("/till")
 async def till(station: StationDep) -> TillAnswer:
-    """Tell what the policy in force lets the till do: goods, amounts of top-ups, points."""
-    return TillAnswer.of(station.pos.policy())
+    """Tell what the policy in force lets the till do: goods, top-ups, points; and who confirms."""
+    return TillAnswer.of(station.pos.policy(), station.pos.staff())
 
 
 @router.get("/lending")

@@ -51,6 +51,7 @@ class RequestBody(BaseModel):
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """A good of the policy, or a coupon's serial."""
+StaffName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f](?:[^\x00-\x1f]{0,30}[^\s\x00-\x1f])?$")]
 TerminalReference = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._:/#-]{0,64}$")]
 
 
@@ -135,7 +136,7 @@ class SecondFactorBody(RequestBody):
 
     member_code: ShownCode | None = None
     member_pin: Pin | None = None
-    operator: Reference | None = None
+    operator: StaffName | None = None
     operator_pin: Pin | None = None
 
     @model_validator(mode="after")

@@ -212,7 +212,7 @@ class TopUpChoices(BaseModel):
 
 
 class TillAnswer(BaseModel):
-    """What the policy in force lets the till do."""
+    """What the policy in force lets the till do, and who may confirm it."""
 
     policy_version: int
     goods: list[GoodAnswer]
@@ -221,10 +221,12 @@ class TillAnswer(BaseModel):
     """Null where points cannot be redeemed."""
     warn_days: int
     """So many days before points or a coupon expire staff have to say so (row P14)."""
+    staff: list[str]
+    """Who may confirm a charge or a top-up beside the attendant."""
 
     @classmethod
-    def of(cls, policy: Policy) -> TillAnswer:
-        """Make the answer out of a policy."""
+    def of(cls, policy: Policy, staff: Sequence[str]) -> TillAnswer:
+        """Make the answer out of a policy and the station's staff."""
         stored, redeem = policy.stored_value, policy.points.redeem
         return cls(
             policy_version=policy.version,
@@ -236,6 +238,7 @@ class TillAnswer(BaseModel):
             ),
             points_per_yuan=None if redeem is None else redeem.points_per_yuan,
             warn_days=min(policy.points.warn_days, default=0),
+            staff=list(staff),
         )
 
 

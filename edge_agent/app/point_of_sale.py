@@ -90,6 +90,10 @@ class PointOfSale:
         """Return why the newest policy is not in force, or None when it is."""
         return self._policies.problem()
 
+    def staff(self) -> tuple[str, ...]:
+        """Return the names of those who may confirm beside the attendant."""
+        return tuple(sorted(self._till.staff))
+
     async def find_member(self, kind: FindBy, identifier: str) -> Member:
         """Look a member up by what a customer shows or says.
 

@@ -106,6 +106,9 @@ class FakeTill:
     def policy(self) -> Policy:
         return POLICY
 
+    def staff(self) -> tuple[str, ...]:
+        return (STAFF, "赵六")
+
     def cache_age_s(self) -> int:
         return 540
 

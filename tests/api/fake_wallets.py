@@ -21,7 +21,7 @@ GUEST = Member(MemberRef("m-guest"), "regular", "孙*", None, False)
 
 GOLD_CODE = "FM1.a-code-of-the-tests"
 GOLD_PIN = "246810"
-STAFF, STAFF_PIN = "lin", "135791"
+STAFF, STAFF_PIN = "林 七", "135791"
 
 MEMBERS = {
     ("card", "62000001"): SILVER,

@@ -156,6 +156,7 @@ async def test_row_c28_the_till_is_told_what_the_policy_lets_it_do(
         "amounts_fen": [20_000, 50_000, 100_000], "max_fen": 500_000, "confirm": "either",
     }  # fmt: skip
     assert (till["points_per_yuan"], till["warn_days"]) == (100, 3)
+    assert till["staff"] == [STAFF, "赵六"]
 
 
 async def test_row_v19_what_may_be_spent_without_headquarters_is_told(

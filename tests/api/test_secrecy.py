@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge_agent.model.wishes import SecondFactor
 from tests.api.fake_station import FakeStation
-from tests.api.fake_wallets import GOLD_CODE, GOLD_PIN, STAFF_PIN
+from tests.api.fake_wallets import GOLD_CODE, GOLD_PIN, STAFF, STAFF_PIN
 
 SECRETS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -103,7 +103,7 @@ async def test_what_succeeds_tells_no_secret_either(
                 "/v1/top-ups",
                 {
                     "member": "m-gold", "amount_fen": 20_000, "means": "cash",
-                    "second": {"operator": "lin", "operator_pin": STAFF_PIN},
+                    "second": {"operator": STAFF, "operator_pin": STAFF_PIN},
                 },
             ),
             (f"/v1/sales/s-{fuelling}/refund", {"reason": "mistake"}),

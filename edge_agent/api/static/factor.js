@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { digits } from "./keypad.js";
 import { onEnter } from "./parts.js";
-import { busy, live, redraw } from "./state.js";
+import { busy, live, redraw, state } from "./state.js";
 import { label, t } from "./words.js";
 
 const WAYS = { member: ["code", "pin"], second_person: ["staff"], either: ["code", "pin", "staff"] };
@@ -17,7 +17,7 @@ export function newFactor(confirm = "either") {
 
 /** Forget what was typed, whatever became of it. */
 export function wipe(factor) {
-  Object.assign(factor, { code: "", pin: "", operatorPin: "" });
+  Object.assign(factor, { code: "", pin: "", operator: "", operatorPin: "" });
 }
 
 /** Open the dialog when an order was refused for want of a second factor, or for a wrong one. */
@@ -85,24 +85,33 @@ export function factorForm(factor, submit) {
 function fields(factor, submit) {
   if (factor.way === "code") return [h("p.scan", { key: "scan" }, icon("scan"), t("scan_code")), field(factor, "code", "member_code", submit)];
   if (factor.way === "pin") return [field(factor, "pin", "member_pin", submit), pinKeys(factor, "pin")];
-  return [field(factor, "operator", "operator", submit), field(factor, "operatorPin", "operator_pin", submit), pinKeys(factor, "operatorPin")];
+  return factor.operator === "" ? staffNames(factor) : [field(factor, "operatorPin", factor.operator, submit), pinKeys(factor, "operatorPin")];
+}
+
+// Whoever confirms touches the own name: nobody types one with gloves on.
+function staffNames(factor) {
+  const names = state.till?.staff ?? [];
+  if (names.length === 0) return h("p", { key: "nobody" }, t("no_staff"));
+  const choose = (name) => () => {
+    factor.operator = name;
+    redraw();
+  };
+  return h("div.choices.staff", { key: "names" }, names.map((name) => h("button.choice", { key: name, type: "button", onclick: choose(name) }, name)));
 }
 
 // Plain text fields whose letters the style hides: a password field would be offered to be kept.
 function field(factor, name, word, submit) {
-  const hidden = name !== "operator";
   return h(
     "label.field",
     { key: name },
-    t(word),
-    h("input.typed", {
+    factor.way === "staff" ? word : t(word),
+    h("input.typed.secret", {
       type: "text",
-      class: hidden ? "secret" : "",
       inputmode: "none",
       autocomplete: "off",
       spellcheck: "false",
-      maxlength: name === "code" ? 256 : name === "operator" ? 64 : MOST_DIGITS,
-      autofocus: name !== "operatorPin",
+      maxlength: name === "code" ? 256 : MOST_DIGITS,
+      autofocus: true,
       value: factor[name],
       oninput: (event) => {
         factor[name] = event.target.value.trim();
