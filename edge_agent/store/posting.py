@@ -13,7 +13,7 @@ from edge_agent.model.records import RecordBody
 from edge_agent.ports import Clock
 from edge_agent.store.database import transaction
 from edge_agent.store.health import StorageHealth
-from edge_agent.store.ledger import End, Entry, encode, move_acked, post, read_hash
+from edge_agent.store.ledger import End, Entry, encode, move_acked, post, read_hash, read_latest_ms
 from edge_agent.store.writer import Writer
 
 Change: TypeAlias = Callable[[sqlite3.Connection], Sequence[RecordBody]]
@@ -162,8 +162,9 @@ class Posting:
                 entries = [*entries, *encode(change(connection))]
             end = End(self._base, self._head, self._latest_ms)
             records = post(connection, end, at_ms, entries)
+            latest_ms = read_latest_ms(connection)
         if records:
             last = records[-1]
             self._head = LedgerHead(last.epoch, last.seq, last.hash)
-            self._latest_ms = max(self._latest_ms, at_ms)
+            self._latest_ms = latest_ms
         return records
