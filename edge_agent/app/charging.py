@@ -16,17 +16,23 @@ from edge_agent.app.confirmation import Allowed, Confirmation, Confirmed
 from edge_agent.app.fleet import Fleet
 from edge_agent.app.purse import Purses
 from edge_agent.app.till import Surroundings, Till
-from edge_agent.core import risk, settlement, usage_rules
+from edge_agent.core import risk, settlement, tender_plan, usage_rules
 from edge_agent.core.membership import plate_pay_problem
 from edge_agent.core.purse import Purse
 from edge_agent.core.station_calendar import day_start_ms
 from edge_agent.model.books import UsageSubject
 from edge_agent.model.errors import Problem, SaleRefused, StorageUnavailable
+from edge_agent.model.ids import AccountRef
 from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
-from edge_agent.model.records import FuellingCompleted, QuoteBody, RecordBody
+from edge_agent.model.records import (
+    FuellingCompleted,
+    OperatorAction,
+    QuoteBody,
+    RecordBody,
+)
 from edge_agent.model.units import NO_MONEY, Money
-from edge_agent.model.wishes import SecondFactor, TenderOffer
+from edge_agent.model.wishes import SaleWish, SecondFactor, TenderOffer
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +147,7 @@ class Charging:
         floor = NO_MONEY
         if not self._around.lender.linked():
             floor = self._purses.floor(member.account, limits)
-        held = self._purses.open(member, policy, floor=floor)
-        free = held.spendable(self._around.lender.now_ms())
+        free = self._leased(member.account) + floor
         bounds = [free - min(promised, free), Money(policy.plate_pay.max_amount_fen)]
         if limits.second_factor_above_fen is not None:
             bounds.append(Money(limits.second_factor_above_fen))
@@ -154,8 +159,7 @@ class Charging:
         """Ask headquarters for what a plate may be charged at most, where less is leased here."""
         if member.account is None or not (policy.plate_pay.enabled and member.plate_pay):
             return
-        leased = self._purses.open(member, policy).leased(self._around.lender.now_ms())
-        missing = policy.plate_pay.max_amount_fen - leased.fen
+        missing = policy.plate_pay.max_amount_fen - self._leased(member.account).fen
         if missing > 0 and self._around.lender.linked():
             await self._around.lender.ask("balance", member.account, missing)
 
@@ -225,6 +229,10 @@ class Charging:
         except StorageUnavailable:
             logger.warning("not recorded, storage unavailable", extra={"kind": flag.kind})
 
+    def _leased(self, account: AccountRef) -> Money:
+        holding = self._around.books.holding("balance", account)
+        return Money(holding.available(self._around.lender.now_ms()))
+
     def _midnight_ms(self) -> int:
         return day_start_ms(self._around.lender.now_ms(), self._till.utc_offset_minutes)
 
@@ -232,3 +240,21 @@ class Charging:
 def _bound(completed: FuellingCompleted, buyer: Member) -> bool:
     """Whether the fuel was released for this member, under its rules."""
     return completed.member_ref == buyer.ref
+
+
+def departure(
+    claim: Claim, charge: Charge, wish: SaleWish, offers: Sequence[TenderOffer], now_ms: int
+) -> list[OperatorAction]:
+    """Return the record of an attendant who departs from the order of row V4, if one does."""
+    planned = tender_plan.plan(
+        Money(claim.quoted.payable_fen),
+        Money(claim.completed.prepaid_fen),
+        charge.purse,
+        wish,
+        claim.policy.points.redeem,
+        now_ms,
+    )
+    departed = tender_plan.departure(
+        planned, offers, fp=claim.completed.fp, operator=claim.operator
+    )
+    return [] if departed is None else [departed]

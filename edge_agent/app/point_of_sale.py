@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
-from edge_agent.app.charging import Charge, Charging, Claim
+from edge_agent.app.charging import Charging, Claim, departure
 from edge_agent.app.confirmation import Confirmation
 from edge_agent.app.membership import FindBy, Membership
 from edge_agent.app.policy import PolicyInForce
@@ -38,7 +38,6 @@ from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
 from edge_agent.model.records import (
     FuellingCompleted,
-    OperatorAction,
     QuoteBody,
     StoredValueToppedUp,
 )
@@ -344,34 +343,12 @@ class PointOfSale:
             bodies = settlement.settle(
                 completed, quoted, offers, charge.purse, identity, policy.points, now_ms
             )
-            departed = self._departure(claim, charge, wish, offers, now_ms)
+            departed = departure(claim, charge, wish, offers, now_ms)
             await self._around.books.append([*bodies, *charge.records, *departed])
         if buyer is not None and charge.confirmed is not None:
             self.confirmation.spend(buyer.ref)
         self._policies.forget(fuelling)
         return self._sale(SaleId(identity.sale_id))
-
-    def _departure(
-        self,
-        claim: Claim,
-        charge: Charge,
-        wish: SaleWish,
-        offers: Sequence[TenderOffer],
-        now_ms: int,
-    ) -> list[OperatorAction]:
-        """Note an attendant who departs from the order of row V4."""
-        planned = tender_plan.plan(
-            Money(claim.quoted.payable_fen),
-            Money(claim.completed.prepaid_fen),
-            charge.purse,
-            wish,
-            claim.policy.points.redeem,
-            now_ms,
-        )
-        departed = tender_plan.departure(
-            planned, offers, fp=claim.completed.fp, operator=claim.operator
-        )
-        return [] if departed is None else [departed]
 
     def _payable(self, fuelling: FuellingId) -> FuellingCompleted:
         unpaid = self._around.books.unpaid_fuelling(fuelling)

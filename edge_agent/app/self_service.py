@@ -103,6 +103,11 @@ class SelfService:
         """Return the visit at a bay."""
         return None if bay is None else current(self._visits, bay, self._clock.monotonic_ms())
 
+    def masked(self, plate: PlateRef) -> str | None:
+        """Return the masked text of a plate that stands at a bay, or stood there last."""
+        shown = (visit.plate for visit in self._visits.values())
+        return next((each.masked for each in shown if each.ref == plate), None)
+
     def _on_point(self, fp: FpId) -> None:
         """One attempt per lift: what fails or is stopped is for the attendant to take up again."""
         point = self._forecourt.point(fp)

@@ -147,13 +147,16 @@ def assemble(outside: Outside) -> Agent:
     plan, clock, entropy = outside.facts.plan, outside.clock, outside.entropy
     books, catalogues = outside.store.books, outside.store.catalogues
     dispensers = DispenserBuses(plan.buses, outside.transports, clock, entropy)
-    masks: dict[PlateRef, str] = {}
+
+    def mask_of(plate: PlateRef) -> str | None:
+        return self_service.masked(plate)
+
     lending = Lending(plan.station, books, outside.uplink, clock, entropy)
     pos = PointOfSale(
         Surroundings(
             books, catalogues, outside.index, clock, entropy, lending, outside.codes, outside.pins
         ),
-        Till(plan, outside.utc_offset_minutes, masks.get, outside.staff),
+        Till(plan, outside.utc_offset_minutes, mask_of, outside.staff),
     )
     forecourt = Forecourt(
         plans=plan.fuelling_points(), books=books, dispensers=dispensers, clock=clock,

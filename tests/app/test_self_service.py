@@ -7,6 +7,7 @@ from edge_agent.model.dispenser import (
     Authorise,
     CommandFailed,
 )
+from edge_agent.model.ids import PlateRef
 from tests.app.lane import MINE, ONE_FP, OURS, STRANGERS, TWO_FP, Lane
 from tests.app.shop import (
     index_of,
@@ -66,3 +67,11 @@ async def test_a_pump_that_refuses_is_asked_once_a_lift(lane: Lane) -> None:
     assert len(await lane.released()) == 1
     assert sum(isinstance(command, Authorise) for command in lane.pumps.sent) == 1
     assert any(isinstance(event, CommandFailed) for event in lane.pumps.emitted)
+
+
+async def test_a_plate_that_stands_there_is_shown_by_its_mask_alone(lane: Lane) -> None:
+    lane.sees(MINE)
+    masked = lane.service.masked(PlateRef(index_of("plate", MINE)))
+    assert masked is not None
+    assert masked != MINE
+    assert lane.service.masked(PlateRef(index_of("plate", STRANGERS))) is None
