@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.app.downlink import Downlink
+from edge_agent.app.lending import Lending
 from edge_agent.app.sync import StationIdentity, Sync
 from edge_agent.core.uplink_window import WindowLimits
 from edge_agent.model import topics
@@ -32,7 +33,7 @@ from edge_agent.uplink.settings import MqttSettings
 from hq.__main__ import main
 from hq.keys import TRUSTED_KEYS
 from tests.hq_kit import POLICY_1
-from tests.sync_kit import STATION, action
+from tests.sync_kit import SEALER, STATION, action
 
 pytestmark = pytest.mark.broker
 ROWS = 20_000
@@ -87,7 +88,7 @@ class LiveStation:
     def __init__(self, root: Path, broker: LocalBroker) -> None:
         clock, entropy = RealClock(), RealEntropy()
         self.store = StationStore.open(
-            root / "ledger.db", clock=clock, entropy=entropy, ballast_bytes=0
+            root / "ledger.db", clock=clock, entropy=entropy, sealer=SEALER, ballast_bytes=0
         )
         settings = MqttSettings(
             "127.0.0.1", broker.port, STATION, retry_first_s=0.1, retry_most_s=0.3
@@ -112,6 +113,9 @@ class LiveStation:
             entropy=entropy,
             limits=QUICK,
         )
+        self.lending = Lending(STATION, self.store.books, self.uplink, clock, entropy)
+        self.sync.on_heard(self.lending.on_heard)
+        self.sync.on_reply(self.lending.on_reply)
         self.store.books.subscribe(lambda _: self.sync.notify())
         self._tasks = [asyncio.create_task(self.uplink.run()), asyncio.create_task(self.sync.run())]
 
@@ -212,7 +216,7 @@ async def test_offline_first_then_everything_arrives_and_catalogues_come_down(
     policy.write_text(POLICY_1, encoding="utf-8")
     members = {
         "ref": "m-1", "name": "王小明", "tier": "silver", "account": "a-1",
-        "phones": ["13900001234"], "granted_fen": {STATION: 5000},
+        "phones": ["13900001234"], "opening_fen": 5000,
     }  # fmt: skip
     content = tmp_path / "content.json"
     content.write_text(
@@ -234,7 +238,7 @@ async def test_offline_first_then_everything_arrives_and_catalogues_come_down(
         await live.restart_broker()
         versions = live.station.store.catalogues.versions
         await live.station.until(lambda: versions() == {"members": 1, "policy": 1, "prices": 1})
-        hq(tmp_path, "top-up", "--account", "a-1", "--station", STATION, "--fen", "1")
+        hq(tmp_path, "lock", "m-1")
         await live.station.until(lambda: versions()["members"] == 2)
         await live.station.drained()
         assert live.at_headquarters() == live.station.hashes()
@@ -242,9 +246,41 @@ async def test_offline_first_then_everything_arrives_and_catalogues_come_down(
         stations = answer["stations"]
         assert isinstance(stations, dict)
         told = stations[STATION]
-        assert told["acked_seq"] == 704
+        assert told["acked_seq"] == live.station.store.books.head().seq
         assert told["head_hash"] == live.station.store.books.head().hash
         assert told["alarms"] == 0
+
+
+async def test_row_v19_more_is_asked_of_headquarters_and_in_force_with_the_answer(
+    tmp_path: Path,
+) -> None:
+    content = tmp_path / "content.json"
+    members = [
+        {"ref": f"m-{n}", "name": "王", "tier": "s", "account": f"a-{n}", "opening_fen": 50_000}
+        for n in range(2)
+    ]
+    content.write_text(json.dumps({"members": members}), encoding="utf-8")
+    async with world(tmp_path) as live:
+        hq(tmp_path, "import", str(content))
+        station, books = live.station, live.station.store.books
+        await station.until(lambda: "members" in station.store.catalogues.versions())
+        await station.drained()
+        for number in range(20):
+            answer = await station.lending.ask("balance", "a-0", 1_000)
+            assert (answer.answered, answer.granted) == (True, 1_000)
+            held = books.holding("balance", "a-0").available(RealClock().wall_ms())
+            assert held == 1_000 * (number + 1)
+        both = await asyncio.gather(
+            station.lending.ask("balance", "a-0", 5), station.lending.ask("balance", "a-1", 6)
+        )
+        assert [answer.granted for answer in both] == [5, 6]
+        assert books.holding("balance", "a-1").available(RealClock().wall_ms()) == 6
+        refused = await station.lending.ask("balance", "a-9", 5)
+        assert (refused.granted, refused.reason) == (0, "unknown_holder")
+        await station.drained()
+        answer_of_hq = hq(tmp_path, "summary")
+        assert answer_of_hq["alarms"] == []
+        assert hq(tmp_path, "funds")["ok"]
 
 
 async def test_garbage_from_a_stranger_is_parked_on_both_sides(tmp_path: Path) -> None:
