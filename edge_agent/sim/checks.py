@@ -14,12 +14,12 @@ from edge_agent.model.ids import FpId
 from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.records import (
     BODIES,
+    AssetMoved,
     FuellingCompleted,
     FuellingDisputed,
     RecordBody,
     SaleRefunded,
     SaleSettled,
-    StoredValueMoved,
 )
 
 
@@ -149,10 +149,10 @@ def _money_is_sound(rest: Rest, bodies: Sequence[RecordBody]) -> Iterator[str]:
                     yield f"money: sale {body.sale_id} does not add up"
             case SaleRefunded():
                 refunded[body.sale_id] += 1
-            case StoredValueMoved():
-                spent[body.account_ref] -= body.delta_fen
-                if spent[body.account_ref] > rest.granted_fen.get(body.account_ref, 0):
-                    yield f"money: account {body.account_ref} was overspent"
+            case AssetMoved(asset="balance"):
+                spent[body.holder] -= body.delta
+                if spent[body.holder] > rest.granted_fen.get(body.holder, 0):
+                    yield f"money: account {body.holder} was overspent"
     for what, counts in (("settled", settled), ("refunded", refunded)):
         for name, times in counts.items():
             if times > 1:

@@ -14,12 +14,12 @@ from typing import Final, Protocol, TypeVar
 
 from drivers.pump_model import IN_SALE, SimulatedPump
 from edge_agent.app.station import Station
-from edge_agent.core.settlement import TenderOffer
 from edge_agent.model.dispenser import DispenserStatus, Preset
 from edge_agent.model.fuelling import AuthoriseRequest
 from edge_agent.model.ids import BayId, CameraId, FpId, FuellingId, MemberRef, SaleId
 from edge_agent.model.plates import PlateSighting, parse_plate
 from edge_agent.model.units import Money, Volume
+from edge_agent.model.wishes import SaleWish, TenderOffer
 from edge_agent.ports import Clock
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ class Traffic:
     ) -> str | None:
         async def settle(station: Station) -> str:
             sale = await station.pos.settle(
-                FuellingId(fuelling_id), [tender], member=member, idempotency_key=key,
+                FuellingId(fuelling_id), SaleWish(member=member), [tender], idempotency_key=key,
                 operator="till",
             )  # fmt: skip
             return sale.settled.sale_id

@@ -15,11 +15,13 @@ from edge_agent.app.supervisor import LoopFailed, Supervisor
 from edge_agent.bootstrap.wiring import Agent, Outside, assemble
 from edge_agent.core.point import Phase
 from edge_agent.model import topics
-from edge_agent.model.errors import RefusedError, StorageUnavailable
+from edge_agent.model.errors import Problem, RefusedError, SaleRefused, StorageUnavailable
 from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.records import StationStarted
 from edge_agent.model.station import StationPlan
 from edge_agent.security.blind_index import KeyedIndex
+from edge_agent.security.member_codes import SignedMemberCodes
+from edge_agent.security.sealing import SEAL_KEY_BYTES, Sealer
 from edge_agent.security.signatures import TrustedKeys
 from edge_agent.sim.headquarters import SimHeadquarters
 from edge_agent.sim.memory_broker import MemoryBroker, MemoryUplink
@@ -35,6 +37,10 @@ ANSWER_S: Final = 30.0
 REST_MS: Final = 6 * 3_600_000
 """How long a station may take to come to rest once the faults are over."""
 
+STAFF: Final = {"second": "135790"}
+"""Who may confirm beside the attendant, and by which PIN."""
+PIN_WRONG: Final = Problem("pin_wrong", "密码错误", "the PIN is wrong")
+
 
 class SeededEntropy:
     """`ports.Entropy` from a seed."""
@@ -49,6 +55,15 @@ class SeededEntropy:
     def uniform(self) -> float:
         """Return a repeatable number in [0, 1)."""
         return self._chance.random()
+
+
+class PlainPins:
+    """`ports.Pins` that compares a PIN with itself: hashing in a thread knows no virtual time."""
+
+    async def check(self, subject: str, pin_hash: str, pin: str) -> None:
+        """Return when the PIN is right. Raises `SaleRefused`: `pin_wrong`."""
+        if pin_hash != pin:
+            raise SaleRefused(PIN_WRONG, subject)
 
 
 class NoParking:
@@ -88,11 +103,13 @@ class World:
         """Start the agent on what its last incarnation left on disk."""
         self.starts += 1
         entropy = SeededEntropy(f"{self.seed}:agent:{self.starts}")
+        seal_key = random.Random(f"{self.seed}:seal").randbytes(SEAL_KEY_BYTES)
         store = StationStore.open(
-            self.folder / "ledger.db", clock=self.clock, entropy=entropy, inline=True,
-            durable=False, ballast_bytes=0,
+            self.folder / "ledger.db", clock=self.clock, entropy=entropy, sealer=Sealer(seal_key),
+            inline=True, durable=False, ballast_bytes=0,
         )  # fmt: skip
         boot_id = entropy.token(8).hex()
+        verifier = TrustedKeys({self.hq.keys.key_id: self.hq.keys.public})
         outside = Outside(
             facts=StationFacts(self.plan, "simulated", demo=True),
             boot_id=boot_id,
@@ -102,7 +119,10 @@ class World:
             transports=self.yard.open_bus,
             uplink=self._uplink(),
             index=KeyedIndex(self.hq.keys.index),
-            verifier=TrustedKeys({self.hq.keys.key_id: self.hq.keys.public}),
+            verifier=verifier,
+            codes=SignedMemberCodes(verifier),
+            pins=PlainPins(),
+            staff=STAFF,
             parking=NoParking(),
             utc_offset_minutes=480,
             cameras=tuple,

@@ -17,6 +17,7 @@ from edge_agent.config.paths import StationPaths
 from edge_agent.model.canonical import Json
 from edge_agent.model.station import StationPlan
 from edge_agent.observe.clock import SystemClock
+from edge_agent.security.sealing import Sealer
 from edge_agent.sim.live.broker import LocalBroker
 from edge_agent.sim.live.camera import BayCamera
 from edge_agent.sim.live.people import DemoMember
@@ -111,6 +112,11 @@ class Rig:
         """Ask the agent to stop, and wait for it."""
         agent, self._agent = self._agent, None
         await asyncio.to_thread(_end, agent)
+
+    def sealer(self) -> Sealer:
+        """Return what opens the station's sealed members. Raises `ConfigRefused`."""
+        config = parse_config(self._template, "station.toml").config
+        return Sealer.load(self.paths.key(config.keys.seal))
 
     def hq_summary(self) -> dict[str, Json]:
         """Return what HQ says about the station."""

@@ -74,7 +74,9 @@ class Show:
             hq = await asyncio.to_thread(self._rig.hq_summary)
         finally:
             await self._rig.stop()
-        summary = summarise(self._rig.paths.ledger, self._rig.pumps.delivered(), hq, run)
+        summary = summarise(
+            self._rig.paths.ledger, self._rig.sealer(), self._rig.pumps.delivered(), hq, run
+        )
         if self._root.exists() and not self._wishes.keep and summary.ok:
             shutil.rmtree(self._root, ignore_errors=True)
         return summary

@@ -9,6 +9,7 @@ from typing import cast
 from edge_agent.model.canonical import Json
 from edge_agent.model.units import Money, Volume
 from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.security.sealing import Sealer
 from edge_agent.store.station import StationStore
 from edge_agent.store.verify import verify_books
 
@@ -103,10 +104,13 @@ class Run:
     acked_seq: int
 
 
-def summarise(ledger: Path, delivered: tuple[int, int], hq: dict[str, Json], run: Run) -> Summary:
+def summarise(
+    ledger: Path, sealer: Sealer, delivered: tuple[int, int], hq: dict[str, Json], run: Run
+) -> Summary:
     """Put the three sides together; the agent has stopped and its books are free."""
     verified = verify_books(ledger).ok
-    with StationStore.open(ledger, clock=SystemClock(), entropy=SystemEntropy()) as store:
+    clock, entropy = SystemClock(), SystemEntropy()
+    with StationStore.open(ledger, clock=clock, entropy=entropy, sealer=sealer) as store:
         sums = store.books.sums()
 
     def at_hq(key: str) -> int:
