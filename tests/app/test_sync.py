@@ -365,6 +365,43 @@ def test_what_a_restored_backup_held_unsent_arrives_under_its_own_epoch(
     run_virtual(scenario())
 
 
+def test_an_epoch_whose_last_ack_came_late_does_not_hold_up_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by `scripts/fuzz leases`: the ack of the last row came while a birth was waiting for
+    its answer, and the present epoch was never taken up."""
+
+    async def scenario() -> None:
+        path, backup = tmp_path / "ledger.db", tmp_path / "backup.db"
+        async with pair(path) as both:
+            both.hq.up = False
+            await both.station.append(20)
+            backup_books(path, backup)
+            await both.station.stop()
+            restored = tmp_path / "restored.db"
+            restore_books(backup, restored, clock=both.clock, entropy=SeededEntropy(3))
+            both.path = restored
+            late: list[Message] = []
+            send = both.hq.send
+
+            async def slowly(messages: list[Message]) -> None:
+                for message in messages:
+                    is_ack = message.topic == topics.down(STATION, "ack")
+                    if is_ack and not decode(Ack, message.payload).hello and len(late) < 5:
+                        late.append(message)
+                        continue
+                    await send([*late, message] if is_ack and late else [message])
+
+            monkeypatch.setattr(both.hq, "send", slowly)
+            both.hq.up = True
+            both.station = StationKit(restored, both.broker, both.clock, life=2)
+            await drained(both.station)
+            assert late
+            both.agree()
+
+    run_virtual(scenario())
+
+
 def test_an_ack_that_the_disk_would_not_take_is_noted_once_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
