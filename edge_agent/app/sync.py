@@ -330,7 +330,6 @@ class Sync:
                 if self._to_note is None:
                     # A late ack may have told of the last row before HQ answered our birth.
                     self._go_on_to_the_next_epoch()
-                    self._go_on_to_the_next_epoch()
                 self._moved.set()
 
     def _note_heard(self, *, ack: bool = False) -> None:
