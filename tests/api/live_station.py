@@ -34,12 +34,15 @@ from edge_agent.model.station import BusPlan, FpPlan, Grade, NozzlePlan, Station
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.observe.time_service import Synchronisation
 from edge_agent.security.blind_index import KeyedIndex
+from edge_agent.security.member_codes import SignedMemberCodes
+from edge_agent.security.pins import GuardedPins
+from edge_agent.security.sealing import Sealer
 from edge_agent.security.signatures import TrustedKeys
 from edge_agent.sim.headquarters import SimHeadquarters
 from edge_agent.sim.memory_broker import MemoryBroker
 from edge_agent.sim.yard import Yard
 from edge_agent.store.station import StationStore
-from hq.catalogues import NewMember
+from hq.enrolment import NewMember
 
 STATION = StationId("km-001")
 POINTS = 4
@@ -59,7 +62,11 @@ SILVER = NewMember(
     cards=["62000001"],
     phones=["13900000001"],
     plates=["云AD12345"],
-    granted_fen={STATION: 50_000},
+    pin="246810",
+    stations=[STATION],
+    set_aside_fen={STATION: 50_000},
+    opening_fen=50_000,
+    opening_points=[(WEDNESDAY_NOON_MS + 400 * 86_400_000, 3_000)],
 )
 
 
@@ -146,13 +153,19 @@ async def live_station(folder: Path) -> AsyncIterator[LiveStation]:
     broker = MemoryBroker(chance)
     hq = SimHeadquarters(broker, clock, chance)
     hq.open_for_business(STATION, PRICES, POLICY.read_text(encoding="utf-8"), [SILVER])
+    hq.issue_coupon("spend-200-save-25", SILVER.ref)
     yard = Yard(plan, clock, chance)
     for pump in yard.pumps.values():
         pump.flow_ml_per_s = FLOW_ML_PER_S
     entropy = SystemEntropy()
     with StationStore.open(
-        folder / "ledger.db", clock=clock, entropy=entropy, ballast_bytes=0
+        folder / "ledger.db",
+        clock=clock,
+        entropy=entropy,
+        ballast_bytes=0,
+        sealer=Sealer(bytes(32)),
     ) as store:
+        verifier = TrustedKeys({hq.keys.key_id: hq.keys.public})
         agent = assemble(
             Outside(
                 facts=StationFacts(plan, "0.1.0", demo=False),
@@ -160,7 +173,7 @@ async def live_station(folder: Path) -> AsyncIterator[LiveStation]:
                 transports=yard.open_bus,
                 uplink=broker.client(STATION, topics.station_filters(STATION)),
                 index=KeyedIndex(hq.keys.index),
-                verifier=TrustedKeys({hq.keys.key_id: hq.keys.public}),
+                verifier=verifier, codes=SignedMemberCodes(verifier), pins=GuardedPins(clock),
                 parking=NoParking(), utc_offset_minutes=480, cameras=tuple,
             )
         )  # fmt: skip

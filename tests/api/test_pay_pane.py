@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, expect
 
+from edge_agent.model.tenders import TenderMeans
 from edge_agent.model.wishes import SaleWish
 from tests.api.chromium import Screen
 from tests.api.fake_station import FakeStation, fake_station
@@ -24,10 +25,10 @@ async def stage() -> AsyncIterator[Stage]:
         yield opened
 
 
-def station_of(member: str | None, volume_ml: int = 20_000, **more: object) -> FakeStation:
+def station_of(member: str | None, volume_ml: int = 20_000) -> FakeStation:
     """A station where one fuelling of a member waits to be paid: 157.00 unless said otherwise."""
     station = fake_station(2)
-    station.deliver(1, volume_ml, member_ref=member, **more)
+    station.deliver(1, volume_ml, member_ref=member)
     return station
 
 
@@ -35,7 +36,7 @@ def _due(screen: Screen) -> Locator:
     return screen.page.locator(".line.due dd")
 
 
-def _settled(station: FakeStation) -> tuple[SaleWish, dict[str, int]]:
+def _settled(station: FakeStation) -> tuple[SaleWish, dict[TenderMeans, int]]:
     """Return the wish that was settled, and what each means paid."""
     (sale,) = station.sold.values()
     (*_, detail) = [detail for what, detail in station.asked if what == "settle"]

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Route, expect
 
+from edge_agent.model.ids import MemberRef
 from tests.api.chromium import Screen, chromium, screen_of
 from tests.api.live_station import LiveStation, live_station
 
@@ -135,6 +136,55 @@ async def test_a_member_is_found_by_plate_and_pays_with_stored_value(
     (sale,) = live.station.books.recent_sales(1)
     assert [tender.means for tender in sale.settled.tenders] == ["stored_value"]
     assert sale.settled.member_ref == "m-silver"
+
+
+async def _find_silver(screen: Screen) -> None:
+    await expect(screen.page.locator(".search input")).to_be_focused()
+    await screen.page.keyboard.type("62000001")
+    await screen.page.keyboard.press("Enter")
+
+
+async def test_a_coupon_points_and_the_balance_pay_together(
+    live: LiveStation, screen: Screen
+) -> None:
+    """What headquarters set aside here is spent in one sale, to the fen that the screen showed."""
+    silver = MemberRef("m-silver")
+    await live.until(lambda: bool(live.station.pos.wallet(silver).coupons))
+    await live.deliver(3, 40_000)  # 314.00
+    await screen.touch("#unpaid .row")
+    await screen.touch(".member-add")
+    await _find_silver(screen)
+    await expect(screen.page.get_by_role("button", name="优惠券 Coupons 1/1")).to_be_visible()
+    await screen.touch(screen.page.get_by_role("button", name="积分抵"))
+    await expect(screen.page.locator(".lines")).to_contain_text("积分 3000")
+    shown = await screen.page.locator(".line.due dd").inner_text()
+    await screen.touch(".settle.go")
+    await expect(screen.page.locator(".done")).to_be_visible()
+    (sale,) = live.station.books.recent_sales(1)
+    paid = {tender.means: tender.amount_fen for tender in sale.settled.tenders}
+    assert paid == {"points": 3_000, "stored_value": round(float(shown) * 100)}
+    assert sum(paid.values()) == sale.settled.quote.payable_fen
+    assert any(line.coupon for line in sale.settled.quote.applied)
+    left = live.station.pos.wallet(silver)
+    assert (left.coupons, left.points_here) == ((), 0)
+    await expect(screen.page.locator(".receipt")).to_contain_text("积分")
+
+
+async def test_row_v8_row_v10_an_account_is_topped_up_with_the_members_pin(
+    live: LiveStation, screen: Screen
+) -> None:
+    before = live.station.pos.wallet(MemberRef("m-silver")).balance_here_fen
+    await screen.touch(screen.page.get_by_role("tab", name="会员 Members"))
+    await _find_silver(screen)
+    await screen.touch('[data-fen="20000"]')
+    await screen.touch(screen.page.get_by_role("tab", name="会员密码"))
+    await expect(screen.page.locator(".factor input")).to_be_focused()
+    await screen.page.keyboard.type("246810")
+    await screen.page.keyboard.press("Enter")
+    await expect(screen.page.locator(".done")).to_contain_text("¥200.00")
+    after = live.station.pos.wallet(MemberRef("m-silver")).balance_here_fen
+    assert after == before + 20_000
+    assert "246810" not in await screen.page.content()
 
 
 async def test_change_is_counted_and_a_sale_refunded(live: LiveStation, screen: Screen) -> None:

@@ -25,7 +25,7 @@ export async function showWallet(member, back = null) {
 /** Go back to where the wallet was opened from. */
 export function leaveWallet(pane) {
   if (pane.back === null) {
-    home("members");
+    home(pane.done ? "unpaid" : "members");
     return;
   }
   show(pane.back);
