@@ -212,3 +212,11 @@ def test_missing_files_are_failures(tmp_path: Path) -> None:
     assert run(tmp_path, "import", str(tmp_path / "none")) == FAILED
     assert run(tmp_path, "provision", "--out", str(tmp_path / "s")) == 0
     assert run(tmp_path, "provision", "--out", str(tmp_path / "s")) == FAILED
+
+
+def test_the_import_file_of_the_manual_is_taken(tmp_path: Path) -> None:
+    manual = Path(__file__).parents[2] / "docs" / "hq.md"
+    example = manual.read_text(encoding="utf-8").partition("```json\n")[2].partition("```")[0]
+    file = tmp_path / "import.json"
+    file.write_text(example, encoding="utf-8")
+    assert run(tmp_path, "import", str(file)) == 0
