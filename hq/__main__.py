@@ -103,7 +103,11 @@ def _add_holdings(commands: _Commands) -> None:
     top_up.add_argument("--fen", type=int, required=True)
     issue = commands.add("issue-coupon", _issue, "hand out coupons of a template")
     issue.add_argument("--template", required=True)
-    issue.add_argument("--member", help="whom to; without it they are printed for anybody")
+    issue.add_argument(
+        "--member",
+        action="append",
+        help="whom to, again for each; without it they are printed for anybody",
+    )
     issue.add_argument("--channel", default="HQ", help="two capitals that the serials begin with")
     issue.add_argument("--count", type=int, default=1)
     give = commands.add("give-coupon", _give, "give a printed coupon to a member")
@@ -253,18 +257,20 @@ def _top_up(options: argparse.Namespace) -> int:
 
 def _issue(options: argparse.Namespace) -> int:
     hq = _open(options)
-    if options.member is not None and not hq.members.knows(options.member):
-        sys.stderr.write(f"there is no member {options.member}\n")
-        return FAILED
+    for ref in options.member or ():
+        if not hq.members.knows(ref):
+            sys.stderr.write(f"there is no member {ref}\n")
+            return FAILED
     with hq.books.transaction():
         serials = [
             hq.coupons.issue(
                 hq.desk.policy_in_force(),
                 options.template,
                 _now_ms(),
-                member=options.member,
+                member=member,
                 channel=options.channel,
             )
+            for member in options.member or [None]
             for _ in range(options.count)
         ]
     return _answer(options, {"serials": serials})

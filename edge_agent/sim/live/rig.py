@@ -32,6 +32,8 @@ PRICES: Final[dict[str, int]] = {"92": 7_850, "95": 8_350, "0": 7_500}
 TIERS: Final = ("silver", "gold", "diamond")
 OPENING_FEN: Final = 500_000
 """What each demo member has on the account: as much as the law allows."""
+COUPONS: Final = ("come-back-5", "points-500")
+"""Templates of the demo's policy of which every member has one coupon."""
 POINTS_UNTIL_MS: Final = 4_102_444_800_000
 """2100-01-01: demo points do not expire."""
 MEMBERS: Final = tuple(
@@ -165,6 +167,9 @@ class Rig:
         self._hq_command("import", str(content))
         content.unlink()
         self._hq_command("policy", str(CONFIG / "policy.json"))
+        for template in COUPONS:
+            to = [word for member in MEMBERS for word in ("--member", member.ref)]
+            self._hq_command("issue-coupon", "--template", template, *to)
         self._hq_command("provision", "--out", str(self.root / "provisioned"))
         self._provision()
         broker = f"127.0.0.1:{self.broker.port}"
