@@ -8,6 +8,7 @@ over, whatever the wall clock says later (row S27).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from edge_agent.core import leases
@@ -47,6 +48,7 @@ class Lending:
         self._entropy = entropy
         self._asked: dict[str, asyncio.Future[LeaseReply]] = {}
         self._closing = asyncio.Lock()
+        self._first_word = asyncio.Event()
         self._heard_ms: int | None = None
         self._kept_ms: int | None = None
 
@@ -58,7 +60,15 @@ class Lending:
                 await self._keep_heard()
             except StorageUnavailable as trouble:
                 logger.warning("leases cannot be closed: %s", trouble)
-            await asyncio.sleep(LOOK_S)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for the next look. The first word of headquarters is kept at once: who restarts
+        right after it, and has no network, still knows that it heard."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._first_word.wait()
+                self._first_word.clear()
 
     # --- time -------------------------------------------------------------------------------
 
@@ -68,6 +78,8 @@ class Lending:
 
     def on_heard(self) -> None:
         """Headquarters said something that was believed."""
+        if self._heard_ms is None:
+            self._first_word.set()
         self._heard_ms = self._clock.monotonic_ms()
 
     def heard_ms_ago(self) -> int:

@@ -201,6 +201,23 @@ def test_s06_how_long_headquarters_was_silent_is_known_after_a_restart(tmp_path:
     run_virtual(scenario())
 
 
+def test_s06_the_first_word_of_headquarters_is_kept_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with lending(tmp_path) as at:
+            head = at.station.books.head()
+            ack = Ack(
+                station=STATION, epoch=head.epoch, up_to_seq=0, head_hash=GENESIS_HASH, credit=100
+            )
+            await at.client.publish(topics.down(STATION, "ack"), encode(ack))
+            await asyncio.sleep(1)
+            await at.station.stop()
+            at.broker.stop()
+            at.station = StationKit(tmp_path / "ledger.db", at.broker, at.clock, life=2)
+            assert at.station.lending.heard_ms_ago() <= 2_000
+
+    run_virtual(scenario())
+
+
 def test_a_reply_for_another_station_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with lending(tmp_path) as at:
