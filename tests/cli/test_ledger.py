@@ -11,10 +11,18 @@ import pytest
 
 from edge_agent.model.records import StationStopped
 from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.security.sealing import Sealer
 from edge_agent.store.station import StationStore
 from tests.cli.conftest import CommandLine
 
 RECORDS = 5
+SEALER = Sealer(bytes(32))
+
+
+def open_books(path: Path) -> StationStore:
+    return StationStore.open(
+        path, clock=SystemClock(), entropy=SystemEntropy(), sealer=SEALER, ballast_bytes=0
+    )
 
 
 @pytest.fixture
@@ -22,9 +30,7 @@ def books(edge_agent: CommandLine) -> Path:
     """Books with a few records, and nobody who has them open."""
     edge_agent.paths.create()
     path = edge_agent.paths.ledger
-    with StationStore.open(
-        path, clock=SystemClock(), entropy=SystemEntropy(), ballast_bytes=0
-    ) as store:
+    with open_books(path) as store:
         for n in range(RECORDS):
             asyncio.run(store.books.append([StationStopped(boot_id=f"boot-{n}")]))
     return path
@@ -107,7 +113,7 @@ def test_restore_never_overwrites_books(
 def test_rebuild_is_refused_while_an_agent_has_the_books(
     edge_agent: CommandLine, books: Path
 ) -> None:
-    with StationStore.open(books, clock=SystemClock(), entropy=SystemEntropy(), ballast_bytes=0):
+    with open_books(books):
         ran = edge_agent("ledger", "rebuild", "--yes")
     assert (ran.code, ran.err.split(":")[0]) == (1, "agent_already_running")
 
