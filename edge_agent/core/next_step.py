@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from edge_agent.core.combination import allow_each_other, slot_of
+from edge_agent.core.combination import allow_each_other
 from edge_agent.core.pricing import Bids, Decision, Field, bids_of, decide
 from edge_agent.core.worth import Bid, Candidate, price_offer
 from edge_agent.model.ids import OfferId
-from edge_agent.model.policy import Policy, PriceOffer, SpendSave
+from edge_agent.model.policy import STAGES, Policy, PriceOffer, SpendSave, Stage
 from edge_agent.model.records import NextStep
 from edge_agent.model.units import Money, Volume, amount_of, volume_for
 
@@ -105,7 +105,7 @@ class _Presets:
         """Return what the fuel costs at the least if no offer excluded another, and its list."""
         bids = self._at(preset)
         figures = bids.figures
-        taken = _taken(bids, bids.able, ("pump", "line", "basket", "tender"))
+        taken = _taken(bids, bids.able, STAGES)
         return max(figures.least_fen, figures.listed_fen - taken) - figures.goods_fen, preset
 
     def of(self, offer: PriceOffer) -> Iterator[int]:
@@ -150,8 +150,7 @@ class _Presets:
     def _base(self, preset: int, offer: SpendSave, beside: int) -> int:
         """Return what an offer counts from when all is taken off before it that may be."""
         bids = self._at(preset)
-        stages = {"line": ("pump",), "basket": ("pump", "line")}
-        before = stages.get(offer.stage, ("pump", "line", "basket"))
+        before = STAGES[: STAGES.index(offer.stage)]
         friends = [
             bid
             for bid in bids.able
@@ -169,16 +168,14 @@ class _Presets:
         return found
 
 
-def _taken(bids: Bids, some: Iterable[Bid], stages: Iterable[str]) -> int:
+def _taken(bids: Bids, some: Iterable[Bid], stages: Iterable[Stage]) -> int:
     """Return the most that offers take off stage by stage, one of each slot."""
     slots: dict[str, dict[str, list[Bid]]] = {}
     for bid in some:
-        slots.setdefault(bid.offer.stage, {}).setdefault(slot_of(bid), []).append(bid)
+        slots.setdefault(bid.offer.stage, {}).setdefault(bid.slot, []).append(bid)
     figures, taken = bids.figures, 0
     for stage in stages:
-        base = (figures.fuel_fen if stage in {"pump", "line"} else figures.listed_fen) - taken
-        if stage == "tender":
-            base -= figures.others_fen
+        base = figures.highest_base(stage) - taken
         taken += sum(max(bid.worth(base) for bid in slot) for slot in slots.get(stage, {}).values())
     return taken
 

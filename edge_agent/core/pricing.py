@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edge_agent.core.combination import allow_each_other, best_combination, slot_of
+from edge_agent.core.combination import allow_each_other, best_combination
 from edge_agent.core.eligibility import Refusal, lasting_refusal, shortfall
 from edge_agent.core.worth import (
     Bid,
@@ -201,8 +201,7 @@ def why_not(bid: Bid, decision: Decision) -> Refusal:
             RejectReason.NO_EFFECT if bid.saves(base) <= 0 else RejectReason.LIMIT_REACHED
         ), None
     applied = [line for line, _ in decision.lines]
-    slot = slot_of(bid)
-    if any(slot_of(line) == slot for line in applied):
+    if any(line.slot == bid.slot for line in applied):
         return RejectReason.GROUP_TAKEN, None
     if any(not allow_each_other(bid.offer, line.offer) for line in applied):
         return RejectReason.NOT_STACKABLE, None

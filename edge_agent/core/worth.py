@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from edge_agent.model.policy import Limits, Offer, Policy, PriceOffer
+from edge_agent.model.policy import Limits, Offer, Policy, PriceOffer, Stage
 from edge_agent.model.policy.offers import ItemOff
 from edge_agent.model.quote import CouponFacts, GoodsLine, QuoteRequest
 from edge_agent.model.units import divide_half_up
@@ -73,6 +73,12 @@ class Figures(NamedTuple):
         """All goods at their list price."""
         return self.listed_fen - self.fuel_fen
 
+    def highest_base(self, stage: Stage) -> int:
+        """Return the base that a stage has when nothing is taken off before it."""
+        if stage in {"pump", "line"}:
+            return self.fuel_fen
+        return self.listed_fen - (self.others_fen if stage == "tender" else 0)
+
 
 def figures_of(request: QuoteRequest, policy: Policy) -> Figures:
     """Return the figures of a question, with the policy's limits worked out."""
@@ -116,6 +122,8 @@ class Bid(NamedTuple):
     """What its margin floor keeps of the base."""
     own_base: int | None
     """Goods have a base of their own, whatever the stage's is."""
+    slot: str
+    """At most one applies of it: the pump's price, the tender, a group, or the offer itself."""
     bit: int = 0
     """Its place among the bids of a sale, the higher the sooner it expires."""
     merit: int = 0
@@ -139,7 +147,7 @@ def bid_of(
         bought = [line for line in request.goods if line.good == offer.good]
         value = _off_goods(offer, bought, policy)
         whole = sum(line.amount.fen for line in bought)
-        return Bid(candidate, offer, lambda _: value, most, 0, whole)
+        return Bid(candidate, offer, lambda _: value, most, 0, whole, _slot(candidate, offer))
     reserve = 0
     if offer.floor_milli is not None:
         reserve = fuel_floor(offer.floor_milli, figures.volume_ml)
@@ -147,7 +155,14 @@ def bid_of(
             reserve += figures.goods_fen
         if offer.stage == "tender":
             reserve -= figures.others_fen
-    return Bid(candidate, offer, _formula(offer, figures.volume_ml), most, reserve, None)
+    formula, slot = _formula(offer, figures.volume_ml), _slot(candidate, offer)
+    return Bid(candidate, offer, formula, most, reserve, None, slot)
+
+
+def _slot(candidate: Candidate, offer: PriceOffer) -> str:
+    if offer.stage in {"pump", "tender"}:
+        return offer.stage
+    return f"offer {candidate.name}" if offer.group is None else f"group {offer.group}"
 
 
 _WITH_GOODS: Final = ("basket", "tender")
