@@ -30,7 +30,7 @@ from edge_agent.core.membership import (
     PLATE_PAY_UNCOVERED,
 )
 from edge_agent.core.settlement import SaleIdentity
-from edge_agent.core.spending import INSUFFICIENT
+from edge_agent.core.spending import BUDGET_SPENT, COUPON_UNAVAILABLE, INSUFFICIENT
 from edge_agent.model.books import SettledSale
 from edge_agent.model.errors import Problem, SaleRefused
 from edge_agent.model.ids import FuellingId, MemberRef, SaleId
@@ -46,6 +46,8 @@ from edge_agent.model.views import WalletView
 from edge_agent.model.wishes import SaleWish, SecondFactor, TenderOffer, TopUpWish
 
 NO_WISH: Final = SaleWish()
+MOVED_MEANWHILE: Final = {*leases.PROBLEMS, BUDGET_SPENT.code, COUPON_UNAVAILABLE.code}
+"""Refusals of what the quote saw and another sale took before this one came to the books."""
 
 FUELLING_UNKNOWN: Final = Problem(
     "fuelling_unknown", "没有这笔待付款的加油", "no such fuelling waits to be paid"
@@ -316,9 +318,9 @@ class PointOfSale:
         try:
             return await self._attempt(fuelling, wish, tenders, identity, second)
         except SaleRefused as refusal:
-            if refusal.problem.code not in leases.PROBLEMS:
+            if refusal.problem.code not in MOVED_MEANWHILE:
                 raise
-            # A lease ended meanwhile, or another sale drew from the same campaign: look again.
+            # A lease ended, or another sale drew from the same campaign: look again.
             return await self._attempt(fuelling, wish, tenders, identity, second)
 
     async def _attempt(

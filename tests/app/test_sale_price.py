@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from edge_agent.core.promotions import requote
 from edge_agent.model.errors import SaleRefused
 from edge_agent.model.ids import FuellingId, MemberRef, SaleId
+from edge_agent.model.ledger import LedgerRecord
 from edge_agent.model.policy import load_policy
-from edge_agent.model.records import QuoteBody
+from edge_agent.model.records import QuoteBody, RecordBody
 from edge_agent.model.units import Money
 from edge_agent.model.wishes import GoodsWish, SaleWish, TenderOffer
 from tests.app.shop import CASH, DAY_MS, NOW_MS, POLICY, STORED, Shop, code_of, member, refused
@@ -201,6 +203,33 @@ async def test_two_tills_never_overspend_a_campaign(shop: Shop) -> None:
     assert took == [0, 0, 0, 1_000]
 
 
+async def test_what_another_sale_took_meanwhile_is_looked_at_again(shop: Shop) -> None:
+    await budgeted(shop, 1_000)
+    first, second = await shop.deliver(9_000), await shop.deliver(9_000)
+
+    class Overtaken:
+        """Books that another sale comes to just before."""
+
+        def __init__(self) -> None:
+            self.appends = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(shop.books, name)
+
+        async def append(self, bodies: Sequence[RecordBody]) -> tuple[LedgerRecord, ...]:
+            self.appends += 1
+            if self.appends == 1:
+                await shop.settle(first, key="k1")
+            return await shop.books.append(bodies)
+
+    overtaken: Any = Overtaken()
+    sale = await shop.settle(second, key="k2", pos=shop.open_till(overtaken, seed=9))
+    assert (applied(sale.settled.quote), overtaken.appends) == ({}, 2)
+    shown = SaleWish(shown=Money(8_000))
+    third = await shop.deliver(9_000)
+    assert await refused(shop.settle(third, wish=shown, key="k3")) == "price_changed"
+
+
 # --- the tenders, and what was shown ------------------------------------------------------------
 
 
@@ -259,3 +288,11 @@ async def test_a_prepayment_counts_among_what_is_paid_otherwise(shop: Shop) -> N
     sale = await shop.settle(fuelling, STORED, by="gold")
     parts = {tender.means: tender.amount_fen for tender in sale.settled.tenders}
     assert parts == {"stored_value": quoted.payable_fen - 20_000, "cash": 20_000}
+
+
+async def test_a_prepayment_that_pays_all_leaves_the_account_alone(shop: Shop) -> None:
+    fuelling = await shop.deliver(10_000, prepaid_fen=20_000)
+    sale = await shop.settle(fuelling, STORED, by="gold")
+    assert [tender.means for tender in sale.settled.tenders] == ["cash"]
+    assert sale.settled.change_fen == 20_000 - sale.settled.quote.payable_fen
+    assert shop.available() == 50_000
