@@ -16,7 +16,7 @@ the most wanted on, and each is taken that some combination which reaches the li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from edge_agent.core.slot_search import Key, cheapest_choice
@@ -24,34 +24,28 @@ from edge_agent.core.worth import Bid, Figures
 from edge_agent.model.policy import PriceOffer
 
 
-def best_combination(bids: Sequence[Bid], figures: Figures) -> list[Bid]:
-    """Return the best combination of offers whose conditions hold, soonest expiry first."""
-    able = ranked([bid for bid in bids if bid.worth(figures.highest_base(bid.offer.stage))])
-    excluded = _exclusions(able)
+def best_combination(
+    bids: Sequence[Bid], excluded: Mapping[int, int], figures: Figures
+) -> list[Bid]:
+    """Return the best combination of bids, the one that expires soonest first.
+
+    `bids` are in that order too; `excluded` is what `exclusions` says of them.
+    """
+    able = [bid for bid in bids if bid.worth(figures.highest_base(bid.offer.stage), figures)]
     best: Key = (figures.listed_fen, 0)
-    among = []
-    for bid in able:
-        if excluded and _is_loner(bid, able, excluded):
-            left = figures.listed_fen - bid.worth(figures.highest_base(bid.offer.stage))
+    among = able
+    if excluded:
+        among = []
+        for bid in able:
+            if not _is_loner(bid, able, excluded):
+                among.append(bid)
+                continue
+            left = figures.listed_fen - bid.worth(figures.highest_base(bid.offer.stage), figures)
             best = min(best, (max(left, figures.least_fen), -bid.merit))
-        else:
-            among.append(bid)
     best = _branch(among, excluded, figures, best)
     if best[0] == figures.least_fen:
         return _most_wanted(able, excluded, figures)
     return [bid for bid in able if -best[1] & bid.bit]
-
-
-def ranked(bids: Sequence[Bid]) -> list[Bid]:
-    """Return the bids with their merits, soonest expiry first, then lowest id."""
-    ordered = sorted(bids, key=lambda bid: (bid.candidate.expires_ms, bid.candidate.name))
-    bit = coupon = 1 << len(ordered)
-    found = []
-    for bid in ordered:
-        bit >>= 1
-        merit = bit if bid.candidate.coupon is None else bit - coupon
-        found.append(bid._replace(bit=bit, merit=merit))
-    return found
 
 
 def allow_each_other(one: PriceOffer, other: PriceOffer) -> bool:
@@ -74,31 +68,28 @@ def _names(one: PriceOffer, other: PriceOffer) -> bool:
 # --- offers that do not allow each other ----------------------------------------------------------
 
 
-def _exclusions(able: Sequence[Bid]) -> dict[int, int]:
+def exclusions(bids: Sequence[Bid]) -> dict[int, int]:
     """Return for the bit of each bid the bits of those in other slots that it excludes."""
     found: dict[int, int] = {}
-    ids = [bid.offer.id for bid in able]
-    for bid in able:
+    for bid in bids:
         offer = bid.offer
-        wary = offer.stacks_with is not None or offer.kind == "item_off"
-        if not wary and (offer.budget_fen is None or ids.count(offer.id) == 1):
+        if offer.stacks_with is None and offer.budget_fen is None and offer.kind != "item_off":
             continue
-        slot = bid.slot
-        for other in able:
-            if not allow_each_other(offer, other.offer) and other.slot != slot:
+        for other in bids:
+            if other.slot != bid.slot and not allow_each_other(offer, other.offer):
                 found[bid.bit] = found.get(bid.bit, 0) | other.bit
                 found[other.bit] = found.get(other.bit, 0) | bid.bit
     return found
 
 
-def _is_loner(bid: Bid, able: Sequence[Bid], excluded: dict[int, int]) -> bool:
+def _is_loner(bid: Bid, able: Sequence[Bid], excluded: Mapping[int, int]) -> bool:
     """Whether an offer goes together with no other, so that it need be tried alone only."""
     mine, slot = excluded.get(bid.bit, 0), bid.slot
     return all(mine & other.bit or other.slot == slot for other in able)
 
 
 def _branch(
-    bids: Sequence[Bid], excluded: dict[int, int], figures: Figures, best: Key, forced: int = 0
+    bids: Sequence[Bid], excluded: Mapping[int, int], figures: Figures, best: Key, forced: int = 0
 ) -> Key:
     """Return the best of all combinations in which no bid excludes another, or `best`.
 
@@ -127,7 +118,7 @@ def _branch(
 # --- at the limit ---------------------------------------------------------------------------------
 
 
-def _most_wanted(able: Sequence[Bid], excluded: dict[int, int], figures: Figures) -> list[Bid]:
+def _most_wanted(able: Sequence[Bid], excluded: Mapping[int, int], figures: Figures) -> list[Bid]:
     """Return the best of the combinations that reach the limit; `able` begins with the most wanted.
 
     What is known to reach the limit is `reached`, the bits of a combination. A bid that it holds
@@ -148,14 +139,14 @@ def _most_wanted(able: Sequence[Bid], excluded: dict[int, int], figures: Figures
 
 
 def _fewest_coupons(
-    able: Sequence[Bid], excluded: dict[int, int], figures: Figures
+    able: Sequence[Bid], excluded: Mapping[int, int], figures: Figures
 ) -> tuple[list[list[Bid]], int]:
     """Return what may be used with as few coupons as reach the limit, and one such combination."""
     coupons = [bid for bid in able if bid.candidate.coupon is not None]
     for count in range(len(coupons) + 1):
         hands, reached = [], 0
-        for kept in combinations(coupons, count):
-            hand = [bid for bid in able if bid.candidate.coupon is None or bid in kept]
+        for kept in combinations([bid.bit for bid in coupons], count):
+            hand = [bid for bid in able if bid.candidate.coupon is None or bid.bit in kept]
             found = _reach(hand, 0, excluded, figures)
             if found is not None:
                 hands.append(hand)
@@ -166,7 +157,7 @@ def _fewest_coupons(
 
 
 def _reach(
-    hand: Sequence[Bid], forced: int, excluded: dict[int, int], figures: Figures
+    hand: Sequence[Bid], forced: int, excluded: Mapping[int, int], figures: Figures
 ) -> int | None:
     """Return the bits of a combination that holds what is forced and reaches the limit, or None."""
     held = [bid for bid in hand if bid.bit & forced]

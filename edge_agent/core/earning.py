@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from edge_agent.core.eligibility import Refusal
+from edge_agent.core.eligibility import Refusal, shortfall
 from edge_agent.core.worth import Candidate
 from edge_agent.model.policy import FreeItem, Points, PointsFixed, PointsTimes, Policy
 from edge_agent.model.quote import QuoteRequest, RejectReason
@@ -62,7 +62,7 @@ def base_points(request: QuoteRequest, payable_fen: int, rules: Points) -> int:
 def earn(
     request: QuoteRequest, payable_fen: int, benefits: Sequence[Candidate], policy: Policy
 ) -> Earned:
-    """Return what a sale gives, of benefits whose conditions hold.
+    """Return what a sale gives, of benefits whose lasting conditions hold.
 
     Of one group one applies: the lowest priority, then the lowest id, then the coupon that expires
     soonest. A coupon is used only where it adds something.
@@ -71,8 +71,10 @@ def earn(
     given, refused = list[Given](), list[tuple[Candidate, Refusal]]()
     times, taken = list[_Multiplier](), set[str]()
     for candidate in sorted(benefits, key=_order):
-        offer = candidate.offer
-        if offer.group in taken:
+        offer, short = candidate.offer, shortfall(candidate, request)
+        if short is not None:
+            refused.append((candidate, short))
+        elif offer.group in taken:
             refused.append((candidate, (RejectReason.GROUP_TAKEN, None)))
         elif isinstance(offer, PointsTimes) and not _adds(offer, base):
             refused.append((candidate, _needless(candidate, RejectReason.NO_EFFECT)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Final
 
 from edge_agent.core.earning import Earned, Given
 from edge_agent.core.eligibility import Refusal
-from edge_agent.core.pricing import Decision, Field, why_cut, why_not
+from edge_agent.core.pricing import Decision, Field, refusals
 from edge_agent.core.worth import Candidate
 from edge_agent.model.ids import OfferId
 from edge_agent.model.policy import Policy
@@ -16,6 +19,7 @@ from edge_agent.model.quote import (
     BenefitLine,
     CouponFacts,
     Quote,
+    QuoteRequest,
     RejectedLine,
     RejectReason,
 )
@@ -24,11 +28,21 @@ from edge_agent.model.tenders import TenderMeans
 from edge_agent.model.units import Money, Volume
 
 
-def answer(
-    decided: Decision, field: Field, earned: Earned, policy: Policy, next_step: NextStep | None
-) -> Quote:
-    """Write a decision down: every offer of the policy and every coupon is named once."""
-    request = decided.request
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that was decided on a question."""
+
+    request: QuoteRequest
+    policy: Policy
+    field: Field
+    decided: Decision
+    earned: Earned
+
+
+def answer(outcome: Outcome, next_step: NextStep | None) -> Quote:
+    """Write an outcome down: every offer of the policy and every coupon is named once."""
+    request, policy = outcome.request, outcome.policy
+    decided, earned = outcome.decided, outcome.earned
     return Quote(
         request=request,
         policy_version=policy.version,
@@ -44,7 +58,7 @@ def answer(
             )
             for bid, fen in decided.lines
         ),
-        rejected=_rejected(decided, field, earned, policy),
+        rejected=_rejected(outcome),
         benefits=tuple(_benefit(each) for each in earned.given),
         points_earned=earned.points,
         next_step=next_step,
@@ -68,32 +82,23 @@ def _benefit(given: Given) -> BenefitLine:
     )
 
 
-def _rejected(
-    decided: Decision, field: Field, earned: Earned, policy: Policy
-) -> tuple[RejectedLine, ...]:
+def _rejected(outcome: Outcome) -> tuple[RejectedLine, ...]:
     """Name what does not apply, in the order of the policy, then of the coupons."""
+    policy, request = outcome.policy, outcome.request
     place = {offer.id: index for index, offer in enumerate(policy.offers)}
-    shown = {coupon.serial: len(place) + n for n, coupon in enumerate(decided.request.coupons)}
+    shown = {coupon.serial: len(place) + n for n, coupon in enumerate(request.coupons)}
+    refused = refusals(outcome.decided, outcome.field, request)
     lines = [
-        (place[candidate.offer.id], _line(candidate, why, policy))
-        if candidate.coupon is None
-        else (shown[candidate.coupon.serial], _line(candidate, why, policy))
-        for candidate, why in _refusals(decided, field, earned)
+        (
+            place[candidate.offer.id]
+            if candidate.coupon is None
+            else shown[candidate.coupon.serial],
+            _line(candidate, why, policy),
+        )
+        for candidate, why in chain(refused, outcome.earned.refused)
     ]
-    lines += [(shown[coupon.serial], _unknown(coupon)) for coupon in field.unknown]
-    return tuple(line for _, line in sorted(lines, key=lambda entry: entry[0]))
-
-
-def _refusals(
-    decided: Decision, field: Field, earned: Earned
-) -> Iterator[tuple[Candidate, Refusal]]:
-    yield from field.refused
-    yield from decided.short
-    yield from earned.refused
-    for bid in decided.cut:
-        yield bid.candidate, why_cut(bid)
-    for bid in decided.others:
-        yield bid.candidate, why_not(bid, decided)
+    lines += [(shown[coupon.serial], _unknown(coupon)) for coupon in outcome.field.unknown]
+    return tuple(line for _, line in sorted(lines, key=itemgetter(0)))
 
 
 _REASONS: Final[Mapping[RejectReason, tuple[str, str]]] = {

@@ -13,72 +13,71 @@ the nearest `PRESETS` of them. One counts when the offer then takes off more tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
 
-from edge_agent.core.combination import allow_each_other
-from edge_agent.core.pricing import Bids, Decision, Field, bids_of, decide
-from edge_agent.core.worth import Bid, Candidate, price_offer
+from edge_agent.core.pricing import Decision, Field, decide
+from edge_agent.core.worth import Bid, Figures
 from edge_agent.model.ids import OfferId
-from edge_agent.model.policy import STAGES, Policy, PriceOffer, SpendSave, Stage
+from edge_agent.model.policy import STAGES, Stage
 from edge_agent.model.records import NextStep
-from edge_agent.model.units import Money, Volume, amount_of, volume_for
+from edge_agent.model.units import Money, UnitPrice, Volume, amount_of, volume_for
 
-HIGHEST: Final = Money(200_000)
-"""A preset dearer than this (2,000 yuan) helps nobody at a pump."""
+HIGHEST: Final = 200_000
+"""In fen: a preset dearer than this (2,000 yuan) helps nobody at a pump."""
 STEPS: Final = 2
 PRESETS: Final = 12
 _YUAN: Final = 100
+_ByStage: TypeAlias = Sequence[tuple[Stage, Sequence[Sequence[Bid]]]]
+"""The slots of each stage, in the order of the stages."""
 
 
-def next_step(decided: Decision, field: Field, policy: Policy) -> NextStep | None:
+def next_step(unit_price: UnitPrice, field: Field, now: Decision) -> NextStep | None:
     """Return the preset at which a litre costs least, if it costs less than now."""
-    if not decided.request.unit_price.milli:
+    if not unit_price.milli or now.figures.fuel_fen >= HIGHEST:
         return None
-    presets = _Presets(decided, field, policy)
-    wanted: dict[int, list[Candidate]] = {}
-    for candidate in field.candidates:
-        offer = price_offer(candidate.offer)
-        if offer is not None:
-            for preset in presets.of(offer):
-                wanted.setdefault(preset, []).append(candidate)
+    sale = _Sale(unit_price, field, now)
+    wanted: dict[int, int] = {}
+    for bid in field.bids:
+        for preset in sale.thresholds(bid):
+            if now.figures.fuel_fen < preset <= HIGHEST:
+                wanted[preset] = wanted.get(preset, 0) | bid.bit
     best: tuple[Decision, Bid] | None = None
-    now = _a_litre(decided)
+    cheapest, slots = _a_litre(now), _by_stage(field.bids, STAGES)
     for preset in sorted(wanted)[:PRESETS]:
-        if preset > HIGHEST.fen or not _is_cheaper(presets.at_best(preset), now):
+        figures = sale.figures(preset)
+        taken = _most_taken(slots, figures)
+        least = max(figures.least_fen, figures.listed_fen - taken) - figures.goods_fen
+        if not _is_cheaper((least, preset), cheapest):
             continue
-        then = presets.decided(preset)
-        gained = _gained(then, decided, wanted[preset])
-        if gained is not None and _is_cheaper(_a_litre(then), now):
-            best, now = (then, gained), _a_litre(then)
+        then = decide(field, figures)
+        gained = _gained(then, now, wanted[preset])
+        if gained is not None and _is_cheaper(_a_litre(then), cheapest):
+            best, cheapest = (then, gained), _a_litre(then)
     return None if best is None else _step(*best)
 
 
 def _a_litre(decided: Decision) -> tuple[int, int]:
     """Return what the fuel costs after all offers, and what it lists for."""
-    fuel = decided.figures.fuel_fen
-    return (decided.payable_fen - decided.figures.goods_fen, fuel) if fuel else (1, 1)
+    figures = decided.figures
+    fuel = figures.fuel_fen
+    return (decided.payable_fen - figures.goods_fen, fuel) if fuel else (1, 1)
 
 
 def _is_cheaper(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return one[0] * other[1] < other[0] * one[1]
 
 
-def _gained(then: Decision, now: Decision, wanted: Iterable[Candidate]) -> Bid | None:
-    """Return which wanted offer takes off more than now: the one that gains most."""
-    before = {bid.candidate.name: fen for bid, fen in now.lines}
-    names = {candidate.name for candidate in wanted}
-    gains = [
-        (before.get(bid.candidate.name, 0) - fen, bid.candidate.name, bid)
-        for bid, fen in then.lines
-        if bid.candidate.name in names and fen > before.get(bid.candidate.name, 0)
-    ]
-    return min(gains)[2] if gains else None
+def _gained(then: Decision, now: Decision, wanted: int) -> Bid | None:
+    """Return which wanted bid takes off more than now: the one that gains most, then lowest id."""
+    before = {bid.bit: fen for bid, fen in now.lines}
+    gains = [(fen - before.get(bid.bit, 0), bid) for bid, fen in then.lines if bid.bit & wanted]
+    best = min(gains, key=lambda gain: (-gain[0], gain[1].candidate.name), default=None)
+    return best[1] if best is not None and best[0] > 0 else None
 
 
 def _step(then: Decision, bid: Bid) -> NextStep:
-    preset, payable = then.request.amount, Money(then.payable_fen)
+    preset, payable = Money(then.figures.fuel_fen), Money(then.payable_fen)
     return NextStep(
         offer=OfferId(bid.offer.id),
         preset_amount_fen=preset.fen,
@@ -88,95 +87,84 @@ def _step(then: Decision, bid: Bid) -> NextStep:
     )
 
 
-class _Presets:
-    """The threshold presets of a sale, and what is decided at each."""
+class _Sale:
+    """A sale at other amounts of fuel than the dispenser's."""
 
-    __slots__ = ("_bids", "field", "now", "policy")
+    __slots__ = ("_figures", "field", "now", "unit_price")
 
-    def __init__(self, now: Decision, field: Field, policy: Policy) -> None:
-        self.now, self.field, self.policy = now, field, policy
-        self._bids: dict[int, Bids] = {}
+    def __init__(self, unit_price: UnitPrice, field: Field, now: Decision) -> None:
+        self.unit_price, self.field, self.now = unit_price, field, now
+        self._figures: dict[int, Figures] = {}
 
-    def decided(self, preset: int) -> Decision:
-        """Return what is decided at a preset."""
-        return decide(self._at(preset))
+    def figures(self, preset: int) -> Figures:
+        """Return the figures at a preset in fen."""
+        found = self._figures.get(preset)
+        if found is None:
+            volume = volume_for(Money(preset), self.unit_price)
+            found = self._figures[preset] = self.field.terms.figures(volume.ml, preset)
+        return found
 
-    def at_best(self, preset: int) -> tuple[int, int]:
-        """Return what the fuel costs at the least if no offer excluded another, and its list."""
-        bids = self._at(preset)
-        figures = bids.figures
-        taken = _taken(bids, bids.able, STAGES)
-        return max(figures.least_fen, figures.listed_fen - taken) - figures.goods_fen, preset
+    def thresholds(self, bid: Bid) -> Iterator[int]:
+        """Yield an offer's threshold presets; some may not be above what is on the dispenser."""
+        least = self._minimum(bid)
+        yield least
+        if bid.offer.kind == "spend_save":
+            yield from self._spending(bid, max(least, self.now.figures.fuel_fen))
 
-    def of(self, offer: PriceOffer) -> Iterator[int]:
-        """Yield an offer's threshold presets."""
-        least = self._minimum(offer)
-        amount = self.now.figures.fuel_fen
-        if least > amount:
-            yield least
-        if offer.kind == "spend_save":
-            for preset in self._spending(offer, max(least, amount)):
-                if preset > amount:
-                    yield preset
-
-    def _minimum(self, offer: PriceOffer) -> int:
+    def _minimum(self, bid: Bid) -> int:
         """Return the least preset that reaches the minimum volume and amount."""
-        conditions, price = offer.conditions, self.now.request.unit_price
-        least = _whole(conditions.min_amount_fen or 0)
-        if conditions.min_volume_ml is not None:
-            least = max(least, _whole(amount_of(Volume(conditions.min_volume_ml), price).fen))
-            if volume_for(Money(least), price).ml < conditions.min_volume_ml:
+        least = _whole(bid.min_fuel_fen)
+        if bid.min_volume_ml:
+            least = max(least, _whole(amount_of(Volume(bid.min_volume_ml), self.unit_price).fen))
+            if self.figures(least).volume_ml < bid.min_volume_ml:
                 least += _YUAN
         return least
 
-    def _spending(self, offer: SpendSave, least: int) -> Iterator[int]:
-        figures, spend = self.now.figures, offer.spend_fen
-        beside = 0 if offer.stage == "line" else figures.goods_fen
-        if offer.stage == "tender":
-            beside -= figures.others_fen
+    def _spending(self, bid: Bid, least: int) -> Iterator[int]:
+        """Yield where the steps after the one at `least` are reached."""
+        if bid.offer.kind != "spend_save":
+            return
+        spend, beside = bid.offer.spend_fen, bid.beside
+        last = 1 << 62 if bid.offer.stepwise else 1
         bare = (least + beside) // spend + 1
-        for step in range(bare, bare + STEPS) if offer.stepwise else range(bare, 2):
-            yield _whole(step * spend - beside)
-        full = max(self._base(least, offer, beside) // spend, 0) + 1
-        for step in range(full, full + STEPS) if offer.stepwise else range(full, 2):
+        for step in range(bare, min(bare + STEPS, last + 1)):
+            yield max(least, _whole(step * spend - beside))
+        before = self._before(bid)
+        full = max(least + beside - _most_taken(before, self.figures(least)), 0) // spend + 1
+        for step in range(full, min(full + STEPS, last + 1)):
             preset = max(least, _whole(step * spend - beside))
-            while preset <= HIGHEST.fen:
-                short = step * spend - self._base(preset, offer, beside)
-                if short <= 0:
+            while preset <= HIGHEST:
+                base = preset + beside - _most_taken(before, self.figures(preset))
+                if base >= step * spend:
                     yield preset
                     break
-                preset += _whole(short)
+                preset += _whole(step * spend - base)
 
-    def _base(self, preset: int, offer: SpendSave, beside: int) -> int:
-        """Return what an offer counts from when all is taken off before it that may be."""
-        bids = self._at(preset)
-        before = STAGES[: STAGES.index(offer.stage)]
-        friends = [
-            bid
-            for bid in bids.able
-            if bid.offer.stage in before and allow_each_other(bid.offer, offer)
-        ]
-        return preset + beside - _taken(bids, friends, before)
-
-    def _at(self, preset: int) -> Bids:
-        found = self._bids.get(preset)
-        if found is None:
-            amount, asked = Money(preset), self.now.request
-            volume = volume_for(amount, asked.unit_price)
-            request = replace(asked, amount=amount, volume=volume)
-            found = self._bids[preset] = bids_of(request, self.field, self.policy)
-        return found
+    def _before(self, bid: Bid) -> _ByStage:
+        """Return what may take off before a bid: offers of the stages before that allow it."""
+        enemies = self.field.excluded.get(bid.bit, 0)
+        friends = [each for each in self.field.bids if not each.bit & enemies]
+        return _by_stage(friends, STAGES[: STAGES.index(bid.offer.stage)])
 
 
-def _taken(bids: Bids, some: Iterable[Bid], stages: Iterable[Stage]) -> int:
+def _by_stage(bids: Iterable[Bid], stages: Sequence[Stage]) -> _ByStage:
+    slots: dict[Stage, dict[str, list[Bid]]] = {stage: {} for stage in stages}
+    for bid in bids:
+        if bid.offer.stage in slots:
+            slots[bid.offer.stage].setdefault(bid.slot, []).append(bid)
+    return [(stage, list(named.values())) for stage, named in slots.items() if named]
+
+
+def _most_taken(slots: _ByStage, figures: Figures) -> int:
     """Return the most that offers take off stage by stage, one of each slot."""
-    slots: dict[str, dict[str, list[Bid]]] = {}
-    for bid in some:
-        slots.setdefault(bid.offer.stage, {}).setdefault(bid.slot, []).append(bid)
-    figures, taken = bids.figures, 0
-    for stage in stages:
+    taken = 0
+    for stage, of_stage in slots:
         base = figures.highest_base(stage) - taken
-        taken += sum(max(bid.worth(base) for bid in slot) for slot in slots.get(stage, {}).values())
+        for slot in of_stage:
+            if len(slot) == 1:
+                taken += slot[0].worth(base, figures)
+            else:
+                taken += max([bid.worth(base, figures) for bid in slot])
     return taken
 
 

@@ -7,51 +7,71 @@ is what was listed less the sum of the lines, whatever a policy says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from edge_agent.core.combination import allow_each_other, best_combination
+from edge_agent.core.combination import allow_each_other, best_combination, exclusions
 from edge_agent.core.eligibility import Refusal, lasting_refusal, shortfall
 from edge_agent.core.worth import (
     Bid,
     Candidate,
     Figures,
+    Sale,
+    Terms,
     bid_of,
-    figures_of,
     missing_of,
     price_offer,
+    terms_of,
 )
-from edge_agent.model.policy import STAGES, Policy, Stage
+from edge_agent.model.policy import STAGES, Policy, PriceOffer, Stage
 from edge_agent.model.quote import CouponFacts, QuoteRequest, RejectReason
 
+_Refused: TypeAlias = tuple[Candidate, Refusal]
 _ORDER: Final = {stage: place for place, stage in enumerate(STAGES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """All that may take part in a sale: who is out for good, and who is in, given enough fuel."""
+    """All that may take part in a sale, at any amount of fuel."""
 
-    candidates: tuple[Candidate, ...]
-    """Those that no lasting condition keeps out."""
-    refused: tuple[tuple[Candidate, Refusal], ...]
+    terms: Terms
+    bids: tuple[Bid, ...]
+    """Offers that may lower the price, the one that expires soonest first, then by id."""
+    excluded: Mapping[int, int]
+    """What bids exclude of one another (`core.combination`)."""
+    benefits: tuple[Candidate, ...]
+    refused: tuple[_Refused, ...]
+    """Those that no amount of fuel would bring in."""
     unknown: tuple[CouponFacts, ...]
     """Coupons of templates that the policy does not know."""
 
 
 def field_of(request: QuoteRequest, policy: Policy) -> Field:
     """Judge every offer of the policy and every presented coupon by what fuel cannot change."""
-    found, refused, unknown = list[Candidate](), list[tuple[Candidate, Refusal]](), []
+    able, benefits = list[tuple[Candidate, PriceOffer]](), list[Candidate]()
+    refused, unknown = list[_Refused](), list[CouponFacts]()
     for entrant in _entrants(request, policy):
         if isinstance(entrant, CouponFacts):
             unknown.append(entrant)
             continue
         why = lasting_refusal(entrant, request, policy.calendar)
-        if why is None:
-            found.append(entrant)
-        else:
+        if why is not None:
             refused.append((entrant, why))
-    return Field(tuple(found), tuple(refused), tuple(unknown))
+            continue
+        offer = price_offer(entrant.offer)
+        if offer is None:
+            benefits.append(entrant)
+        else:
+            able.append((entrant, offer))
+    able.sort(key=lambda entry: (entry[0].expires_ms, entry[0].name))
+    terms, count = terms_of(request, policy), len(able)
+    sale = Sale(request, policy, terms, 1 << count)
+    bids = tuple(
+        bid_of(candidate, offer, count - place, sale)
+        for place, (candidate, offer) in enumerate(able, start=1)
+    )
+    return Field(terms, bids, exclusions(bids), tuple(benefits), tuple(refused), tuple(unknown))
 
 
 def _entrants(request: QuoteRequest, policy: Policy) -> Iterator[Candidate | CouponFacts]:
@@ -84,7 +104,6 @@ class Bases:
 class Decision:
     """A price decided: the lines of the bill, and what else might have applied."""
 
-    request: QuoteRequest
     figures: Figures
     bases: Bases
     payable_fen: int
@@ -92,54 +111,20 @@ class Decision:
     """In the order of the bill, cut to the limits; none of them nothing."""
     cut: tuple[Bid, ...]
     """Chosen, but the limits leave nothing of them."""
-    others: tuple[Bid, ...]
-    """Their conditions hold, but they are not of the best combination."""
-    short: tuple[tuple[Candidate, Refusal], ...]
-    """More fuel would bring them in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bids:
-    """What may apply at one amount of fuel."""
-
-    request: QuoteRequest
-    figures: Figures
-    able: tuple[Bid, ...]
-    short: tuple[tuple[Candidate, Refusal], ...]
-
-
-def bids_of(request: QuoteRequest, field: Field, policy: Policy) -> Bids:
-    """Work out the bids at a request's amount of fuel; the field holds for any amount."""
-    figures = figures_of(request, policy)
-    able, short = list[Bid](), list[tuple[Candidate, Refusal]]()
-    for candidate in field.candidates:
-        why = shortfall(candidate, request)
-        if why is not None:
-            short.append((candidate, why))
-            continue
-        offer = price_offer(candidate.offer)
-        if offer is not None:
-            able.append(bid_of(candidate, offer, figures, request, policy))
-    return Bids(request, figures, tuple(able), tuple(short))
-
-
-def decide(bids: Bids) -> Decision:
+def decide(field: Field, figures: Figures) -> Decision:
     """Decide what is to be paid."""
-    figures = bids.figures
-    chosen = best_combination(bids.able, figures)
+    chosen = best_combination(field.bids, field.excluded, figures)
     bases, worths = _worths(sorted(chosen, key=_bill_order), figures)
     amounts = _cut(worths, figures)
-    names = {bid.candidate.name for bid in chosen}
     laid_out = [(bid, left) for (bid, _), left in zip(worths, amounts, strict=True)]
     return Decision(
-        request=bids.request,
         figures=figures,
         bases=bases,
         payable_fen=figures.listed_fen - sum(amounts),
         lines=tuple(line for line in laid_out if line[1]),
         cut=tuple(bid for bid, left in laid_out if not left),
-        others=tuple(bid for bid in bids.able if bid.candidate.name not in names),
-        short=bids.short,
     )
 
 
@@ -154,7 +139,7 @@ def _worths(chosen: Sequence[Bid], figures: Figures) -> tuple[Bases, list[tuple[
     def count(stage: Stage, base: int) -> int:
         for bid in chosen:
             if bid.offer.stage == stage:
-                worth = bid.worth(base)
+                worth = bid.worth(base, figures)
                 worths.append((bid, worth))
                 off[stage] += worth
         return off[stage]
@@ -190,15 +175,29 @@ def _cut_order(worths: Sequence[tuple[Bid, int]], place: int) -> tuple[bool, int
 # --- why not --------------------------------------------------------------------------------------
 
 
-def why_not(bid: Bid, decision: Decision) -> Refusal:
+def refusals(decision: Decision, field: Field, request: QuoteRequest) -> Iterator[_Refused]:
+    """Yield every offer and known coupon that does not lower the price, and why."""
+    yield from field.refused
+    chosen = sum(bid.bit for bid, _ in decision.lines) + sum(bid.bit for bid in decision.cut)
+    for bid in decision.cut:
+        kept = bid.candidate.coupon is not None
+        reason = RejectReason.COUPON_KEPT if kept else RejectReason.LIMIT_REACHED
+        yield bid.candidate, (reason, None)
+    for bid in field.bids:
+        if not bid.bit & chosen:
+            short = shortfall(bid.candidate, request)
+            yield bid.candidate, _why_not(bid, decision) if short is None else short
+
+
+def _why_not(bid: Bid, decision: Decision) -> Refusal:
     """Return why an offer whose conditions hold is not of the best combination."""
-    base = decision.bases.of(bid.offer.stage)
-    if not bid.worth(base):
+    base, volume = decision.bases.of(bid.offer.stage), decision.figures.volume_ml
+    if not bid.worth(base, decision.figures):
         missing = missing_of(bid.offer, base)
         if missing is not None:
             return RejectReason.SPEND, missing
         return (
-            RejectReason.NO_EFFECT if bid.saves(base) <= 0 else RejectReason.LIMIT_REACHED
+            RejectReason.NO_EFFECT if bid.saves(base, volume) <= 0 else RejectReason.LIMIT_REACHED
         ), None
     applied = [line for line, _ in decision.lines]
     if any(line.slot == bid.slot for line in applied):
@@ -207,9 +206,3 @@ def why_not(bid: Bid, decision: Decision) -> Refusal:
         return RejectReason.NOT_STACKABLE, None
     kept = bid.candidate.coupon is not None
     return (RejectReason.COUPON_KEPT if kept else RejectReason.NOT_BEST), None
-
-
-def why_cut(bid: Bid) -> Refusal:
-    """Return why a chosen offer is none of the lines."""
-    kept = bid.candidate.coupon is not None
-    return (RejectReason.COUPON_KEPT if kept else RejectReason.LIMIT_REACHED), None

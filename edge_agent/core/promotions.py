@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_agent.core.earning import Earned, earn
-from edge_agent.core.eligibility import shortfall
-from edge_agent.core.explanation import answer
+from edge_agent.core.earning import earn
+from edge_agent.core.explanation import Outcome, answer
 from edge_agent.core.next_step import next_step
-from edge_agent.core.pricing import Decision, Field, bids_of, decide, field_of
-from edge_agent.core.worth import price_offer
+from edge_agent.core.pricing import decide, field_of
 from edge_agent.model.errors import PolicyRefused, Problem
 from edge_agent.model.ids import OfferId
 from edge_agent.model.policy import Policy
@@ -27,8 +25,8 @@ from edge_agent.model.units import Money
 
 def quote(request: QuoteRequest, policy: Policy) -> Quote:
     """Decide what is to be paid, with reasons and the next best step. Pure and deterministic."""
-    field, decided, earned = _decided(request, policy)
-    return answer(decided, field, earned, policy, next_step(decided, field, policy))
+    outcome = _decided(request, policy)
+    return answer(outcome, next_step(request.unit_price, outcome.field, outcome.decided))
 
 
 def requote(body: QuoteBody, policy: Policy) -> QuoteBody:
@@ -49,8 +47,7 @@ def requote(body: QuoteBody, policy: Policy) -> QuoteBody:
             ),
             f"record {body.policy_version}, policy {policy.version}",
         )
-    field, decided, earned = _decided(request_of(body), policy)
-    return body_of(answer(decided, field, earned, policy, body.next_step))
+    return body_of(answer(_decided(request_of(body), policy), body.next_step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +62,13 @@ class PriceDecided:
 
 def decide_price(request: QuoteRequest, policy: Policy) -> PriceDecided:
     """Decide what is to be paid and earned, without reasons, texts and the next step."""
-    _, decided, earned = _decided(request, policy)
-    applied = tuple((OfferId(bid.offer.id), Money(fen)) for bid, fen in decided.lines)
-    return PriceDecided(Money(decided.payable_fen), applied, earned.points)
+    outcome = _decided(request, policy)
+    applied = tuple((OfferId(bid.offer.id), Money(fen)) for bid, fen in outcome.decided.lines)
+    return PriceDecided(Money(outcome.decided.payable_fen), applied, outcome.earned.points)
 
 
-def _decided(request: QuoteRequest, policy: Policy) -> tuple[Field, Decision, Earned]:
+def _decided(request: QuoteRequest, policy: Policy) -> Outcome:
     field = field_of(request, policy)
-    decided = decide(bids_of(request, field, policy))
-    benefits = [
-        candidate
-        for candidate in field.candidates
-        if price_offer(candidate.offer) is None and shortfall(candidate, request) is None
-    ]
-    return field, decided, earn(request, decided.payable_fen, benefits, policy)
+    decided = decide(field, field.terms.figures(request.volume.ml, request.amount.fen))
+    earned = earn(request, decided.payable_fen, field.benefits, policy)
+    return Outcome(request, policy, field, decided, earned)

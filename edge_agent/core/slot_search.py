@@ -57,7 +57,8 @@ class _Search:
     def run(self) -> Key:
         """Return the best key."""
         fuel, least = self.figures.fuel_fen, self.figures.least_fen
-        pumps = sorted(((bid.worth(fuel), bid.merit) for bid in self.pump), reverse=True)
+        pumps = [(bid.worth(fuel, self.figures), bid.merit) for bid in self.pump]
+        pumps = sorted((pump for pump in pumps if pump[0]), reverse=True)
         if not self._is_forced(self.pump):
             pumps.append((0, 0))
         for off, merit in pumps:
@@ -66,7 +67,7 @@ class _Search:
         return self.best
 
     def _is_forced(self, slot: Sequence[Bid]) -> bool:
-        return any(bid.bit & self.forced for bid in slot)
+        return self.forced != 0 and any(bid.bit & self.forced for bid in slot)
 
     def _lines(self, off: int, merit: int) -> None:
         """Try the choices of line offers that may be best after a pump offer."""
@@ -106,7 +107,7 @@ class _Search:
         if not self._is_forced(self.tender):
             self.best = min(self.best, (max(least, rest), -merit))
         for bid in self.tender:
-            worth = bid.worth(rest - others)
+            worth = bid.worth(rest - others, self.figures)
             if worth:
                 self.best = min(self.best, (max(least, rest - worth), -(merit + bid.merit)))
 
@@ -117,11 +118,11 @@ class _Search:
         """
         others, cheapest = self.figures.others_fen, lowest
         for bid in self.tender:
-            cheapest = min(cheapest, lowest - bid.worth(lowest - others))
+            cheapest = min(cheapest, lowest - bid.worth(lowest - others, self.figures))
             missing = missing_of(bid.offer, lowest - others)
             if missing is not None and lowest + missing <= highest:
                 rest = lowest + missing
-                cheapest = min(cheapest, rest - bid.worth(rest - others))
+                cheapest = min(cheapest, rest - bid.worth(rest - others, self.figures))
         return max(cheapest, self.figures.least_fen)
 
     def _basket(self, subtotal: int) -> _Options | None:
@@ -137,17 +138,21 @@ class _Search:
     def _last(self, rest: int) -> int:
         """Return what the tender stage takes off at most."""
         base = rest - self.figures.others_fen
-        return max((bid.worth(base) for bid in self.tender), default=0)
+        return max((bid.worth(base, self.figures) for bid in self.tender), default=0)
 
     def _options(self, slots: _Slots, base: int) -> _Options | None:
         """Return a stage's options on a base; None where one that is forced takes off nothing."""
-        total, found = 0, []
+        total, found, figures = 0, [], self.figures
         for slot in slots:
-            worths = [(bid.worth(base), bid.merit) for bid in slot]
-            most = max(worths)[0]
+            if len(slot) == 1:
+                most = slot[0].worth(base, figures)
+                options = [(0, slot[0].merit)]
+            else:
+                worths = [(bid.worth(base, figures), bid.merit) for bid in slot]
+                most = max(worths)[0]
+                options = [(most - worth, merit) for worth, merit in worths if worth]
             if most:
                 total += most
-                options = [(most - worth, merit) for worth, merit in worths if worth]
                 if not self._is_forced(slot):
                     options.append((most, 0))
                 found.append(options)

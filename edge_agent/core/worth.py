@@ -8,16 +8,26 @@ base. Limits are rounded up, so that a floor is never undercut by a fraction of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from edge_agent.model.policy import Limits, Offer, Policy, PriceOffer, Stage
-from edge_agent.model.policy.offers import ItemOff
+from edge_agent.model.policy import (
+    AmountOff,
+    FixedPrice,
+    ItemOff,
+    Offer,
+    PercentOff,
+    PerLitreOff,
+    Policy,
+    PriceOffer,
+    SpendSave,
+    Stage,
+)
 from edge_agent.model.quote import CouponFacts, GoodsLine, QuoteRequest
-from edge_agent.model.units import divide_half_up
 
 NEVER_MS: Final = 1 << 62
 """When an offer without an end expires: after every other."""
 UNBOUNDED: Final = 1 << 62
+_OnAmount: TypeAlias = PercentOff | PerLitreOff | FixedPrice | AmountOff | SpendSave
 
 
 class Candidate(NamedTuple):
@@ -80,83 +90,131 @@ class Figures(NamedTuple):
         return self.listed_fen - (self.others_fen if stage == "tender" else 0)
 
 
-def figures_of(request: QuoteRequest, policy: Policy) -> Figures:
-    """Return the figures of a question, with the policy's limits worked out."""
-    others = 0 if request.paying is None else max(request.paying.others.fen, 0)
-    listed, fuel, litres = request.listed.fen, request.amount.fen, request.volume.ml
-    floor = fuel_floor(policy.limits.price_floors_milli.get(request.grade, 0), litres)
-    least = least_payable(policy.limits, listed, min(floor, fuel) + goods_floor(request, policy))
-    return Figures(litres, fuel, listed, others, least)
+class Terms(NamedTuple):
+    """What a sale's figures follow from at any amount of fuel."""
+
+    max_discount_bp: int
+    fuel_floor_milli: int
+    goods_fen: int
+    goods_floor_fen: int
+    others_fen: int
+
+    def figures(self, volume_ml: int, fuel_fen: int) -> Figures:
+        """Return the figures at an amount of fuel; floors are rounded up."""
+        listed = fuel_fen + self.goods_fen
+        floors = min(price_up(volume_ml, self.fuel_floor_milli), fuel_fen) + self.goods_floor_fen
+        least = max(listed - listed * self.max_discount_bp // 10_000, floors)
+        return Figures(volume_ml, fuel_fen, listed, self.others_fen, least)
 
 
-def least_payable(limits: Limits, listed_fen: int, floors_fen: int) -> int:
-    """Return the fen below which no combination of offers may bring the price."""
-    return max(listed_fen - listed_fen * limits.max_discount_bp // 10_000, floors_fen, 0)
-
-
-def fuel_floor(floor_milli: int, volume_ml: int) -> int:
-    """Return what a volume costs at the least, at so much a litre, rounded up to the fen."""
-    return -(-volume_ml * floor_milli // 10_000)
-
-
-def goods_floor(request: QuoteRequest, policy: Policy) -> int:
-    """Return what the goods of a sale cost at the least."""
-    if not request.goods:
-        return 0
-    floors = {good.code: good.floor_fen for good in policy.goods}
-    return sum(
-        min(line.pieces * floors.get(line.good, 0), line.amount.fen) for line in request.goods
+def terms_of(request: QuoteRequest, policy: Policy) -> Terms:
+    """Return the terms of a sale under a policy."""
+    floors = {good.code: good.floor_fen for good in policy.goods} if request.goods else {}
+    return Terms(
+        policy.limits.max_discount_bp,
+        policy.limits.price_floors_milli.get(request.grade, 0),
+        sum(line.amount.fen for line in request.goods),
+        sum(min(line.pieces * floors.get(line.good, 0), line.amount.fen) for line in request.goods),
+        0 if request.paying is None else max(request.paying.others.fen, 0),
     )
 
 
+def price_up(volume_ml: int, price_milli: int) -> int:
+    """Return what a volume costs at a floor price, rounded up to the fen."""
+    return -(-volume_ml * price_milli // 10_000)
+
+
 class Bid(NamedTuple):
-    """An offer in one sale: its stage, and how its worth follows from the stage's base."""
+    """An offer in one sale, at any amount of fuel: its stage, and how its worth is counted."""
 
     candidate: Candidate
     offer: PriceOffer
-    saves: Callable[[int], int]
-    """The kind's own formula: fen on a base, before caps and floors; may be below nothing."""
-    most: int
-    """Its cap and its budget, or what its goods leave."""
-    reserve: int
-    """What its margin floor keeps of the base."""
-    own_base: int | None
-    """Goods have a base of their own, whatever the stage's is."""
     slot: str
     """At most one applies of it: the pump's price, the tender, a group, or the offer itself."""
-    bit: int = 0
+    saves: Callable[[int, int], int]
+    """The kind's own formula: fen on a base and a volume, before caps and floors; may be less than
+    nothing."""
+    most: int
+    """Its cap and its budget."""
+    floor_milli: int
+    """Its margin floor; 0 for none."""
+    beside: int
+    """What is in its base beside fuel: goods, less what others pay."""
+    own_base: int | None
+    """Goods have a base of their own, whatever the stage's is."""
+    min_volume_ml: int
+    min_fuel_fen: int
+    bit: int
     """Its place among the bids of a sale, the higher the sooner it expires."""
-    merit: int = 0
+    merit: int
     """What ties are decided by (`core.combination`): the bit, less a fixed lot for a coupon."""
 
-    def worth(self, base_fen: int) -> int:
-        """Return the fen that it takes off a base; nothing off nothing."""
-        base = base_fen if self.own_base is None else self.own_base
-        worth = min(self.saves(base), self.most, base, base - self.reserve)
-        return max(worth, 0)
+    def worth(self, base: int, figures: Figures) -> int:
+        """Return the fen that it takes off a base; nothing where there is too little fuel."""
+        if figures.volume_ml < self.min_volume_ml or figures.fuel_fen < self.min_fuel_fen:
+            return 0
+        if self.own_base is not None:
+            base = self.own_base
+        if base <= 0:
+            return 0
+        # Comparisons, since this is what deciding a price is made of.
+        worth = self.saves(base, figures.volume_ml)
+        if worth > self.most:
+            worth = self.most
+        if self.floor_milli:
+            room = base - self.beside - price_up(figures.volume_ml, self.floor_milli)
+            if worth > room:
+                worth = room
+        if worth > base:
+            return base
+        return worth if worth > 0 else 0
 
 
-def bid_of(
-    candidate: Candidate, offer: PriceOffer, figures: Figures, request: QuoteRequest, policy: Policy
-) -> Bid:
-    """Work out what does not depend on a stage's base."""
+class Sale(NamedTuple):
+    """What all bids of a sale share."""
+
+    request: QuoteRequest
+    policy: Policy
+    terms: Terms
+    coupon_lot: int
+    """By so much a coupon's merit is less: more than all bits together."""
+
+
+def bid_of(candidate: Candidate, offer: PriceOffer, place: int, sale: Sale) -> Bid:
+    """Work out what depends neither on a stage's base nor on the amount of fuel.
+
+    `place` counts from the bid that expires last, which has 0.
+    """
+    request, terms, conditions = sale.request, sale.terms, offer.conditions
     most = budget_left(offer, request)
     if offer.cap_fen is not None:
         most = min(most, offer.cap_fen)
+    beside, own_base = 0, None
     if offer.kind == "item_off":
         bought = [line for line in request.goods if line.good == offer.good]
-        value = _off_goods(offer, bought, policy)
-        whole = sum(line.amount.fen for line in bought)
-        return Bid(candidate, offer, lambda _: value, most, 0, whole, _slot(candidate, offer))
-    reserve = 0
-    if offer.floor_milli is not None:
-        reserve = fuel_floor(offer.floor_milli, figures.volume_ml)
-        if offer.stage in _WITH_GOODS:
-            reserve += figures.goods_fen
+        value = _off_goods(offer, bought, sale.policy)
+        own_base = sum(line.amount.fen for line in bought)
+        formula: Callable[[int, int], int] = lambda _base, _volume: value  # noqa: E731
+    else:
+        formula = _formula(offer)
+        beside = terms.goods_fen if offer.stage in _WITH_GOODS else 0
         if offer.stage == "tender":
-            reserve -= figures.others_fen
-    formula, slot = _formula(offer, figures.volume_ml), _slot(candidate, offer)
-    return Bid(candidate, offer, formula, most, reserve, None, slot)
+            beside -= terms.others_fen
+    bit = 1 << place
+    return Bid(
+        candidate,
+        offer,
+        _slot(candidate, offer),
+        formula,
+        most,
+        0 if offer.kind == "item_off" else offer.floor_milli or 0,
+        beside,
+        own_base,
+        conditions.min_volume_ml or 0,
+        conditions.min_amount_fen or 0,
+        bit,
+        bit if candidate.coupon is None else bit - sale.coupon_lot,
+    )
 
 
 def _slot(candidate: Candidate, offer: PriceOffer) -> str:
@@ -168,24 +226,24 @@ def _slot(candidate: Candidate, offer: PriceOffer) -> str:
 _WITH_GOODS: Final = ("basket", "tender")
 
 
-def _formula(offer: PriceOffer, volume_ml: int) -> Callable[[int], int]:
-    """Return an offer's formula. Each rounds half up once."""
+def _formula(offer: _OnAmount) -> Callable[[int, int], int]:
+    """Return an offer's formula. Each rounds half up once, as `divide_half_up` does."""
     if offer.kind == "percent_off":
         off_bp = offer.off_bp
-        return lambda base: divide_half_up(base * off_bp, 10_000)
+        return lambda base, _: (base * off_bp + 5_000) // 10_000
     if offer.kind == "per_litre_off":
-        off = divide_half_up(volume_ml * offer.off_milli, 10_000)
-        return lambda _: off
+        off_milli = offer.off_milli
+        return lambda _, volume_ml: (volume_ml * off_milli + 5_000) // 10_000
     if offer.kind == "fixed_price":
-        price = divide_half_up(volume_ml * offer.price_milli, 10_000)
-        return lambda base: base - price
+        price_milli = offer.price_milli
+        return lambda base, volume_ml: base - (volume_ml * price_milli + 5_000) // 10_000
     if offer.kind == "spend_save":
         spend, save = offer.spend_fen, offer.save_fen
         if offer.stepwise:
-            return lambda base: base // spend * save
-        return lambda base: save if base >= spend else 0
+            return lambda base, _: base // spend * save
+        return lambda base, _: save if base >= spend else 0
     value = offer.off_fen
-    return lambda _: value
+    return lambda _base, _volume: value
 
 
 def _off_goods(offer: ItemOff, bought: list[GoodsLine], policy: Policy) -> int:
