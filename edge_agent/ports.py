@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from edge_agent.model.books import (
     FuelSums,
@@ -23,6 +23,7 @@ from edge_agent.model.dispenser import DispenserCommand, DispenserEvent
 from edge_agent.model.ids import AccountRef, FpId, FuellingId, MemberRef, SaleId
 from edge_agent.model.leases import Holding, Lease
 from edge_agent.model.ledger import EpochStanding, LedgerHead, LedgerRecord
+from edge_agent.model.member_code import MemberCode
 from edge_agent.model.membership import Member
 from edge_agent.model.plates import PlateSighting
 from edge_agent.model.prices import PriceSet
@@ -34,9 +35,6 @@ from edge_agent.model.records import (
     StoredValueToppedUp,
 )
 from edge_agent.model.units import Money
-
-if TYPE_CHECKING:
-    from edge_agent.model.member_code import MemberCode
 
 # --- time and chance ----------------------------------------------------------------------------
 
