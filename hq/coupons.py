@@ -132,13 +132,6 @@ class CouponDesk:
         )
         self._standing.wake("coupon", serial)
 
-    def member_of(self, serial: str) -> tuple[str | None, str] | None:
-        """Return whose coupon it is and of which template; None when there is no such coupon."""
-        row = self._db.execute(
-            "SELECT member_ref, template FROM coupon WHERE serial = ?", (serial,)
-        ).fetchone()
-        return None if row is None else (row[0], row[1])
-
     def expire(self, now_ms: int, most: int) -> int:
         """Let coupons go whose time is over and that lie here; return how many there were."""
         rows = self._db.execute(

@@ -159,6 +159,17 @@ class Enrolment:
             targets = {station: member.set_aside_fen.get(station) for station in homes}
             self._standing.settle("balance", member.account, targets)
         self._standing.settle("points", member.ref, dict.fromkeys(homes))
+        for serial in self._coupons_of(member.ref):
+            self._standing.settle("coupon", serial, dict.fromkeys(homes[:1]))
+
+    def _coupons_of(self, ref: str) -> list[str]:
+        """Return the coupons that a member may still use."""
+        rows = self._db.execute(
+            "SELECT serial FROM coupon WHERE member_ref = ? AND state IN ('held', 'reserved')"
+            " ORDER BY serial",
+            (ref,),
+        ).fetchall()
+        return [serial for (serial,) in rows]
 
     # --- what happens to members -----------------------------------------------------------------
 
@@ -173,10 +184,7 @@ class Enrolment:
         self._must(self._members.lock(ref, reason), ref)
         account = self._members.account_of(ref)
         held: list[tuple[Asset, str]] = [("points", ref)]
-        coupons = self._db.execute(
-            "SELECT serial FROM coupon WHERE member_ref = ? AND state = 'reserved'", (ref,)
-        ).fetchall()
-        held += [("coupon", serial) for (serial,) in coupons]
+        held += [("coupon", serial) for serial in self._coupons_of(ref)]
         if account is not None and self._members.users_of(account) == [ref]:
             held.append(("balance", account))
         for asset, holder in held:
@@ -191,6 +199,8 @@ class Enrolment:
         """
         self._must(self._members.lock(ref, None), ref)
         self._standing.wake("points", ref)
+        for serial in self._coupons_of(ref):
+            self._standing.wake("coupon", serial)
         account = self._members.account_of(ref)
         if account is not None:
             self._standing.wake("balance", account)

@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS holding (
     PRIMARY KEY (asset, holder, expires_ms),
     CHECK (free = 0 OR debt = 0)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS holding_by_expiry ON holding (expires_ms) WHERE expires_ms > 0;
+CREATE INDEX IF NOT EXISTS holding_by_expiry ON holding (expires_ms)
+WHERE expires_ms > 0 AND free > 0;
 
 -- Double entry: each line takes an amount from one place and puts it into another.
 CREATE TABLE IF NOT EXISTS journal (
@@ -171,8 +172,7 @@ CREATE TABLE IF NOT EXISTS coupon (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS coupon_by_member ON coupon (member_ref, template);
 CREATE INDEX IF NOT EXISTS coupon_by_template ON coupon (template);
-CREATE INDEX IF NOT EXISTS coupon_open ON coupon (until_ms)
-WHERE state IN ('issued', 'held', 'reserved', 'frozen');
+CREATE INDEX IF NOT EXISTS coupon_by_end ON coupon (state, until_ms);
 
 -- A campaign's money as far as it was put in, from the policies that named it.
 CREATE TABLE IF NOT EXISTS campaign (

@@ -195,7 +195,7 @@ class LeaseDesk:
     def recall(self, lease_id: str, now_ms: int) -> None:
         """Ask a station to close a lease at once; nothing is free until it says so."""
         lease = self.find(lease_id)
-        if lease is None or lease.state != "open":
+        if lease is None or lease.state != "open" or self.epoch(lease.station) is None:
             return
         self._db.execute(
             "UPDATE lease SET recalled_version = ? WHERE lease_id = ? AND recalled_version IS NULL",

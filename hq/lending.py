@@ -94,7 +94,8 @@ class Lending:
         elsewhere = [
             lease
             for lease in self._leases.open_leases(request.asset, request.holder)
-            if lease.station != request.station and lease.spent < lease.amount
+            if (lease.station, lease.epoch) != (request.station, request.epoch)
+            and lease.spent < lease.amount
         ]
         for lease in elsewhere:
             if missing > 0 and self._hears(lease):

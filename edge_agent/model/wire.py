@@ -181,7 +181,8 @@ class LeaseReply(WireMessage):
     """How much was granted of what was asked for; 0: refused."""
     reason: Annotated[str, Field(max_length=64)] = ""
     """Why not all: `nothing_left`, `unknown_holder`, `locked`, `elsewhere` (set aside for another
-    station that has not given it back)."""
+    station, or in an earlier epoch of this one, and not given back yet; it was asked for, so that
+    another question may get it), `out_of_order` (headquarters knows another epoch)."""
 
 
 class Telemetry(WireMessage):

@@ -199,6 +199,21 @@ def test_a_coupon_whose_time_is_over_expires_wherever_it_lies() -> None:
     assert hq.vault.differences() == []
 
 
+def test_a_coupon_follows_its_member_to_another_home_and_rests_while_the_member_is_locked() -> None:
+    hq = handing_out()
+    serial = issue(hq)
+    with hq.books.transaction():
+        hq.enrolment.lock("m-1", "lost", NOW)
+    enrol(hq, stations=["S-2"], locked="lost")
+    station = LeaseStation(hq, "S-2")
+    station.come_up()
+    assert station.available("coupon", serial) == 0
+    with hq.books.transaction():
+        hq.enrolment.unlock("m-1")
+    station.publish()
+    assert station.available("coupon", serial) == 1
+
+
 def test_a_coupon_is_leased_again_when_its_lease_ran_out_unused() -> None:
     hq = handing_out()
     serial = issue(hq)

@@ -103,7 +103,7 @@ def hears(message: Message) -> bool:
     return False
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(steps)
 def test_row_v19_whatever_happens_no_fen_is_spent_twice(what: list[tuple[str, int, int]]) -> None:
     network = Network()

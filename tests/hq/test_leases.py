@@ -180,7 +180,7 @@ def test_a_draw_that_no_lease_covers_is_booked_and_shown(
     assert proved(hq)
 
 
-def test_row_r1_is_not_headquarters_but_a_late_draw_is_shown() -> None:
+def test_a_late_draw_is_booked_and_shown() -> None:
     """A station judges expiry by its own clock; what it spent late is spent all the same."""
     hq = banking()
     station = up(hq)
@@ -403,6 +403,17 @@ def test_a_lease_that_nothing_covers_is_shown_and_not_taken_up() -> None:
     station.tell()
     assert codes(hq) == ["lease_unknown"]
     assert (lent(hq), hqs_leases(hq)) == ((0, 10), 1)
+
+
+def test_a_station_that_never_came_up_may_have_leases_that_nobody_can_recall() -> None:
+    hq = banking()
+    station = LeaseStation(hq, "S-9")
+    lender = up(hq)
+    terms = lender.leases[only_lease(lender)].terms
+    station.write(LeasesTaken(leases=[terms.model_copy(update={"lease_id": "L1"})]))
+    station.tell()
+    assert codes(hq) == ["lease_unknown"]
+    assert (lent(hq), proved(hq)) == ((0, 100_000), True)
 
 
 # --- top-ups -------------------------------------------------------------------------------------

@@ -149,6 +149,18 @@ def test_a_question_of_another_epoch_grants_nothing() -> None:
     assert station.ask("balance", "a-1", 5).granted == 5
 
 
+def test_what_a_restored_station_had_set_aside_is_asked_for_again() -> None:
+    hq = banking(set_aside_fen={STATION: 100_000})
+    home = LeaseStation(hq)
+    home.come_up()
+    home.tell()
+    home.restore(len(home.records))
+    home.come_up()
+    assert home.ask("balance", "a-1", 10).reason == "elsewhere"
+    home.tell()
+    assert home.ask("balance", "a-1", 10).granted == 10
+
+
 def test_a_station_that_never_came_up_gets_an_answer_and_no_lease() -> None:
     hq = banking(stations=[])
     station = LeaseStation(hq, "S-9")

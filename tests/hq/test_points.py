@@ -55,7 +55,7 @@ def test_row_a12_points_of_a_sale_are_credited_once_whatever_is_said_twice() -> 
     assert buckets(station) == {LATE: 40}
 
 
-def test_row_p1_points_are_spendable_at_a_station_once_headquarters_leased_them() -> None:
+def test_row_p6_points_are_spendable_at_a_station_once_headquarters_leased_them() -> None:
     station = station_of()
     told(station, earned(40))
     station.publish()
