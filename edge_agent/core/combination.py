@@ -147,7 +147,7 @@ def _fewest_coupons(
         hands, reached = [], 0
         for kept in combinations([bid.bit for bid in coupons], count):
             hand = [bid for bid in able if bid.candidate.coupon is None or bid.bit in kept]
-            found = _reach(hand, 0, excluded, figures)
+            found = _reach(hand, sum(kept), excluded, figures)
             if found is not None:
                 hands.append(hand)
                 reached = reached or found

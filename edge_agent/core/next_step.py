@@ -8,7 +8,8 @@ up to `HIGHEST`, at which
   nothing were taken off before it, and once with the most that the stages before can take off
   with offers that go together with it;
 
-the nearest `PRESETS` of them. One counts when the offer then takes off more than it does now.
+the nearest `PRESETS` of them. Those `TRIES` are priced that promise most if hardly anything excluded
+another offer. One counts when the offer then takes off more than it does now.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ HIGHEST: Final = 200_000
 """In fen: a preset dearer than this (2,000 yuan) helps nobody at a pump."""
 STEPS: Final = 2
 PRESETS: Final = 12
+TRIES: Final = 6
 _YUAN: Final = 100
 _ByStage: TypeAlias = Sequence[tuple[Stage, Sequence[Sequence[Bid]]]]
 """The slots of each stage, in the order of the stages."""
@@ -43,29 +45,33 @@ def next_step(unit_price: UnitPrice, field: Field, now: Decision) -> NextStep | 
             if now.figures.fuel_fen < preset <= HIGHEST:
                 wanted[preset] = wanted.get(preset, 0) | bid.bit
     best: tuple[Decision, Bid] | None = None
-    cheapest, slots = _a_litre(now), _by_stage(field.bids, STAGES)
-    for preset in sorted(wanted)[:PRESETS]:
-        figures = sale.figures(preset)
-        taken = _most_taken(slots, figures)
-        least = max(figures.least_fen, figures.listed_fen - taken) - figures.goods_fen
-        if not _is_cheaper((least, preset), cheapest):
+    cheapest = _a_litre(now)
+    tries = TRIES
+    for hope in sale.most_hopeful_first(sorted(wanted)[:PRESETS]):
+        if not tries or not _is_ahead(hope, cheapest):
             continue
-        then = decide(field, figures)
-        gained = _gained(then, now, wanted[preset])
-        if gained is not None and _is_cheaper(_a_litre(then), cheapest):
+        tries -= 1
+        then = decide(field, sale.figures(hope[1]))
+        gained = _gained(then, now, wanted[hope[1]])
+        if gained is not None and _is_ahead(_a_litre(then), cheapest):
             best, cheapest = (then, gained), _a_litre(then)
     return None if best is None else _step(*best)
 
 
-def _a_litre(decided: Decision) -> tuple[int, int]:
-    """Return what the fuel costs after all offers, and what it lists for."""
+_Litre: TypeAlias = tuple[int, int]
+"""What the fuel costs after all offers, and what it lists for."""
+
+
+def _a_litre(decided: Decision) -> _Litre:
     figures = decided.figures
     fuel = figures.fuel_fen
     return (decided.payable_fen - figures.goods_fen, fuel) if fuel else (1, 1)
 
 
-def _is_cheaper(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] * other[1] < other[0] * one[1]
+def _is_ahead(one: _Litre, other: _Litre) -> bool:
+    """Whether a litre costs less; or as much, at a lower preset that is found later."""
+    here, there = one[0] * other[1], other[0] * one[1]
+    return here < there or (here == there and one[1] < other[1])
 
 
 def _gained(then: Decision, now: Decision, wanted: int) -> Bid | None:
@@ -103,6 +109,25 @@ class _Sale:
             volume = volume_for(Money(preset), self.unit_price)
             found = self._figures[preset] = self.field.terms.figures(volume.ml, preset)
         return found
+
+    def most_hopeful_first(self, presets: Iterable[int]) -> list[_Litre]:
+        """Return what a litre costs at each preset at the least, the lowest first."""
+        bids, excluded, found = self.field.bids, self.field.excluded, list[_Litre]()
+        parts = [bids]
+        if excluded:
+            # The bid that goes together with the fewest others is in, without those, or out.
+            bit, enemies = max(excluded.items(), key=lambda entry: entry[1].bit_count())
+            parts = [
+                tuple(bid for bid in bids if not bid.bit & enemies),
+                tuple(bid for bid in bids if bid.bit != bit),
+            ]
+        slots = [_by_stage(part, STAGES) for part in parts]
+        for preset in presets:
+            figures = self.figures(preset)
+            taken = max(_most_taken(of_part, figures) for of_part in slots)
+            least = max(figures.least_fen, figures.listed_fen - taken)
+            found.append((least - figures.goods_fen, preset))
+        return sorted(found, key=lambda hope: hope[0] / hope[1])
 
     def thresholds(self, bid: Bid) -> Iterator[int]:
         """Yield an offer's threshold presets; some may not be above what is on the dispenser."""

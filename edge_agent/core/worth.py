@@ -157,17 +157,11 @@ class Bid(NamedTuple):
             base = self.own_base
         if base <= 0:
             return 0
-        # Comparisons, since this is what deciding a price is made of.
-        worth = self.saves(base, figures.volume_ml)
-        if worth > self.most:
-            worth = self.most
+        worth = min(self.saves(base, figures.volume_ml), self.most, base)
         if self.floor_milli:
             room = base - self.beside - price_up(figures.volume_ml, self.floor_milli)
-            if worth > room:
-                worth = room
-        if worth > base:
-            return base
-        return worth if worth > 0 else 0
+            worth = min(worth, room)
+        return max(worth, 0)
 
 
 class Sale(NamedTuple):
