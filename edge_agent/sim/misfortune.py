@@ -49,9 +49,10 @@ class Misfortune:
 
     async def _again_and_again(self, kind: str, happen: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self.chance.expovariate(PER_HOUR[kind] * self.severity / 3600))
-            if self.world.clock.monotonic_ms() >= self.until_ms:
+            pause_s = self.chance.expovariate(PER_HOUR[kind] * self.severity / 3600)
+            if self.world.clock.monotonic_ms() + pause_s * 1000 >= self.until_ms:
                 return
+            await asyncio.sleep(pause_s)
             self.world.faults[kind] += 1
             await happen()
 

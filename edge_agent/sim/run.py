@@ -6,6 +6,7 @@ import asyncio
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,28 +20,28 @@ from edge_agent.model.ids import (
     FpId,
     GradeId,
     LogicalNozzle,
-    MemberRef,
     NozzleNumber,
     StationId,
 )
 from edge_agent.model.ledger import LedgerRecord
+from edge_agent.model.records import AssetMoved
 from edge_agent.model.station import BusPlan, FpPlan, Grade, NozzlePlan, StationPlan
-from edge_agent.sim.checks import Rest, violations
+from edge_agent.sim.checks import Rest, bodies_of, violations
+from edge_agent.sim.customers import Customers
+from edge_agent.sim.desk import Desk
 from edge_agent.sim.headquarters import SimHeadquarters
+from edge_agent.sim.members import invent
 from edge_agent.sim.memory_broker import MemoryBroker
 from edge_agent.sim.misfortune import KINDS, Misfortune
 from edge_agent.sim.process import ProcessLoop
-from edge_agent.sim.traffic import SimMember, Traffic
+from edge_agent.sim.traffic import Traffic
 from edge_agent.sim.virtual_time import VirtualClock
-from edge_agent.sim.world import World
+from edge_agent.sim.world import STAFF, World
 from edge_agent.sim.yard import Yard
-from hq.enrolment import NewMember
 
 STATION: Final = StationId("SIM-0001")
 GRADES: Final = ("92", "95")
 FPS_PER_BUS: Final = 2
-MEMBERS: Final = 12
-GRANTS_FEN: Final = (20_000, 100_000, 500_000)
 PRICES: Final = {"92": 7_850, "95": 8_350, "0": 7_500}
 OPTIONS: Final[dict[str, Json]] = {
     "decimals_confirmed": True, "idle_poll_ms": 1000, "active_poll_ms": 500, "progress_ms": 2000,
@@ -60,6 +61,10 @@ class Outcome:
     fuellings: int
     starts: int
     faults: dict[str, int]
+    records_by_kind: dict[str, int]
+    """What moved of what headquarters holds is told by asset too."""
+    refused: dict[str, int]
+    """How often people were refused, by code."""
     violations: list[str]
     ledger_head: str
     records: int
@@ -113,12 +118,22 @@ def simulate(
         fuellings=sum(record.kind == "fuelling.completed" for record in ledger),
         starts=world.starts,
         faults=dict(sorted(world.faults.items())),
+        records_by_kind=dict(sorted(_kinds(ledger).items())),
+        refused=dict(sorted(world.refused.items())),
         violations=found,
         ledger_head=ledger[-1].hash if ledger else "",
         records=len(ledger),
         seconds=round(seconds, 2),
         speed=round(hours * 3600 / seconds),
     )
+
+
+def _kinds(ledger: Sequence[LedgerRecord]) -> Counter[str]:
+    kinds = Counter(record.kind for record in ledger)
+    for body in bodies_of(ledger):
+        if isinstance(body, AssetMoved):
+            kinds[f"{body.kind} {body.asset if body.lease_id else 'beyond leases'}"] += 1
+    return kinds
 
 
 def as_json(outcome: Outcome) -> dict[str, object]:
@@ -144,19 +159,25 @@ class _Story:
         hq = SimHeadquarters(broker, clock, self._chance("hq"))
         yard = Yard(plan, clock, self._chance("line"))
         world = World(plan, self.seed, self.folder, clock, broker, hq, yard)
-        people, members = _members(self._chance("members"))
-        hq.open_for_business(STATION, PRICES, POLICY.read_text(encoding="utf-8"), members)
+        invented = invent(self._chance("members"), STATION, clock.wall_ms())
+        people, policy = [person for person, _ in invented], POLICY.read_text(encoding="utf-8")
+        hq.open_for_business(STATION, PRICES, policy, [enrolled for _, enrolled in invented])
+        desk = Desk(hq, people, self._chance("desk"), policy)
+        desk.open()
         serving = self.loop.create_task(hq.run())
         await world.start_agent()
         await asyncio.sleep(60)
         until_ms = clock.monotonic_ms() + round(self.hours * 3_600_000)
+        customers = Customers(world, hq, self._chance("till"), STAFF, world.refused)
         traffic = Traffic(
             pumps=yard.pumps, bays={point.fp: point.bay for point in plan.fuelling_points()},
-            members=people, till=world, clock=clock, chance=self._chance("traffic"),
+            members=people, till=world, customers=customers, clock=clock,
+            chance=self._chance("traffic"),
         )  # fmt: skip
         misfortune = Misfortune(world, self._chance("faults"), self.kinds, until_ms, self.severity)
         async with asyncio.TaskGroup() as group:
             group.create_task(traffic.run(until_ms))
+            group.create_task(desk.run(until_ms))
             group.create_task(misfortune.run())
         found = [] if await world.come_to_rest() else ["the station did not come to rest"]
         found += world.failures
@@ -200,30 +221,6 @@ def station_plan(points: int) -> StationPlan:
     return StationPlan(STATION, "仿真站", "Simulated station", grades, buses)
 
 
-def _members(chance: random.Random) -> tuple[list[SimMember], list[NewMember]]:
-    tiers = ("regular", "silver", "gold", "diamond")
-    people = [
-        SimMember(MemberRef(f"m-{n:03d}"), f"9{n:07d}", f"云A{chance.randrange(10_000, 99_999)}")
-        for n in range(MEMBERS)
-    ]
-    enrolled = [
-        NewMember(
-            ref=person.ref,
-            name="测试",
-            tier=chance.choice(tiers),
-            account=f"acc-{person.ref}",
-            plate_pay=chance.random() < 0.7,
-            cards=[person.card],
-            plates=[person.plate],
-            stations=[STATION],
-            opening_fen=GRANTS_FEN[-1],
-            set_aside_fen={STATION: chance.choice(GRANTS_FEN)},
-        )
-        for person in people
-    ]
-    return people, enrolled
-
-
 def _rest(world: World, ledger: list[LedgerRecord]) -> Rest:
     points = {} if world.agent is None else dict(world.agent.station.forecourt.points())
     epoch = ledger[-1].epoch if ledger else 0
@@ -234,5 +231,6 @@ def _rest(world: World, ledger: list[LedgerRecord]) -> Rest:
         hq=world.hq.records(epoch),
         hq_alarms=world.hq.alarms(),
         hq_sums=world.hq.sums(STATION),
-        granted_fen=world.hq.granted(),
+        held=world.hq.held(world.open_leases()),
+        limits=world.hq.limits(),
     )

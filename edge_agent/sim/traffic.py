@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from drivers.pump_model import IN_SALE, SimulatedPump
 from edge_agent.app.station import Station
 from edge_agent.model.dispenser import DispenserStatus, Preset
 from edge_agent.model.fuelling import AuthoriseRequest
-from edge_agent.model.ids import BayId, CameraId, FpId, FuellingId, MemberRef, SaleId
+from edge_agent.model.ids import BayId, CameraId, FpId, FuellingId
 from edge_agent.model.plates import PlateSighting, parse_plate
 from edge_agent.model.units import Money, Volume
-from edge_agent.model.wishes import SaleWish, TenderOffer
 from edge_agent.ports import Clock
-
-T = TypeVar("T")
+from edge_agent.sim.customers import Customers, Till
+from edge_agent.sim.members import SimMember
 
 CARS_PER_FP_PER_HOUR: Final = (
     1, 1, 1, 1, 1, 2, 4, 8, 9, 6, 5, 5, 6, 5, 5, 5, 6, 9, 9, 7, 5, 4, 2, 1,
@@ -34,22 +33,6 @@ CHINA_HOURS: Final = 8
 PATIENCE_S: Final = 120.0
 
 
-class Till(Protocol):
-    """A way to ask the running agent, if there is one."""
-
-    async def ask(self, work: Callable[[Station], Awaitable[T]]) -> T | None:
-        """Return the answer; None when the agent refused, was down, or died over it."""
-
-
-@dataclass(frozen=True, slots=True)
-class SimMember:
-    """A member as the simulation invents them."""
-
-    ref: MemberRef
-    card: str
-    plate: str
-
-
 @dataclass(slots=True)
 class Traffic:
     """The people at one station."""
@@ -58,6 +41,7 @@ class Traffic:
     bays: dict[FpId, BayId | None]
     members: Sequence[SimMember]
     till: Till
+    customers: Customers
     clock: Clock
     chance: random.Random
     busy_factor: float = 1.0
@@ -73,19 +57,22 @@ class Traffic:
         while True:
             hour = (self.clock.wall_ms() // 3_600_000 + CHINA_HOURS) % 24
             rate = CARS_PER_FP_PER_HOUR[hour] * self.busy_factor / 3600
-            await asyncio.sleep(self.chance.expovariate(rate))
-            if self.clock.monotonic_ms() >= until_ms:
+            pause_s = self.chance.expovariate(rate)
+            if self.clock.monotonic_ms() + pause_s * 1000 >= until_ms:
                 return
+            await asyncio.sleep(pause_s)
             await self._customer(fp)
 
     async def _customer(self, fp: FpId) -> None:
         pump, chance = self.pumps[fp], self.chance
         if pump.lifted_nozzle is not None or pump.status in IN_SALE or not pump.is_powered:
             return
-        member = chance.choice(self.members) if chance.random() < 0.4 else None
+        member = chance.choice(self.members) if chance.random() < 0.6 else None
         bay = self.bays[fp]
         if member is not None and bay is not None and chance.random() < 0.7:
             await self._seen(member, bay)
+        if member is not None and member.has_account and chance.random() < 0.1:
+            await self.customers.top_up(member)
         pump.lift(self._now(), chance.choice(sorted(pump.hoses)))
         await asyncio.sleep(chance.uniform(2, 15))
         if pump.status not in IN_SALE:
@@ -119,12 +106,23 @@ class Traffic:
             preset = Preset(volume=Volume(self.chance.randint(5, 40) * 1000))
         elif kind < 0.4:
             prepaid = Money(20_000)
+        named = member is not None and (member.in_fleet or self.chance.random() < 0.5)
         request = AuthoriseRequest(
             fp, "prepay" if prepaid else "attendant", preset,
-            member.ref if member is not None and self.chance.random() < 0.5 else None,
-            None, prepaid,
+            member.ref if member is not None and named else None, None, prepaid,
+            odometer_km=self._odometer_km() if self.chance.random() < 0.8 else None,
         )  # fmt: skip
-        await self.till.ask(lambda station: station.authorise(request))
+        second = None
+        if member is not None and member.in_fleet:
+            second = self.customers.proof(member, by_member=True)
+        released = await self.till.ask(lambda station: station.authorise(request, second, "till"))
+        if released is None and named:  # the fleet forbids it, say: then like everybody else
+            anybody = replace(request, member=None)
+            await self.till.ask(lambda station: station.authorise(anybody, None, "till"))
+
+    def _odometer_km(self) -> int:
+        """What a car shows: more every minute, whichever car it is."""
+        return 10_000 + self._now() // 60_000
 
     async def _released(self, pump: SimulatedPump) -> bool:
         """Wait to be released; people give up after a while."""
@@ -170,44 +168,14 @@ class Traffic:
             pump.advance(self._now())
 
     async def _pay(self, fp: FpId, member: SimMember | None) -> None:
-        """Pay everything that waits at this point, sometimes pressing the button twice."""
+        """Pay everything that waits at this point."""
 
         async def waiting(station: Station) -> list[str]:
             unpaid = station.books.unpaid()
             return [u.completed.fuelling_id for u in unpaid if u.completed.fp == fp]
 
         for fuelling_id in await self.till.ask(waiting) or []:
-            stored = member is not None and self.chance.random() < 0.5
-            tender = TenderOffer("stored_value" if stored else "cash", None)
-            ref = member.ref if member is not None else None
-            key = f"till-{fuelling_id}-{'s' if stored else 'c'}"
-            presses = [self._settle(fuelling_id, tender, ref, key)]
-            if self.chance.random() < 0.1:
-                presses.append(self._settle(fuelling_id, tender, ref, key))
-            settled = [sale for sale in await asyncio.gather(*presses) if sale is not None]
-            if settled and self.chance.random() < 0.02:
-                await self._refund(settled[0])
-
-    async def _settle(
-        self, fuelling_id: str, tender: TenderOffer, member: MemberRef | None, key: str
-    ) -> str | None:
-        async def settle(station: Station) -> str:
-            sale = await station.pos.settle(
-                FuellingId(fuelling_id), SaleWish(member=member), [tender], idempotency_key=key,
-                operator="till",
-            )  # fmt: skip
-            return sale.settled.sale_id
-
-        return await self.till.ask(settle)
-
-    async def _refund(self, sale_id: str) -> None:
-        async def refund(station: Station) -> None:
-            await station.pos.refund(
-                SaleId(sale_id), reason="complaint", idempotency_key=f"refund-{sale_id}",
-                operator="till",
-            )  # fmt: skip
-
-        await self.till.ask(refund)
+            await self.customers.pay(FuellingId(fuelling_id), member)
 
     def _now(self) -> int:
         return self.clock.monotonic_ms()

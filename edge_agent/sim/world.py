@@ -24,6 +24,7 @@ from edge_agent.security.member_codes import SignedMemberCodes
 from edge_agent.security.sealing import SEAL_KEY_BYTES, Sealer
 from edge_agent.security.signatures import TrustedKeys
 from edge_agent.sim.headquarters import SimHeadquarters
+from edge_agent.sim.held_checks import OpenLease
 from edge_agent.sim.memory_broker import MemoryBroker, MemoryUplink
 from edge_agent.sim.process import Process
 from edge_agent.sim.virtual_time import VirtualClock
@@ -90,6 +91,8 @@ class World:
     hq: SimHeadquarters
     yard: Yard
     faults: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    """How often what was refused, by its code."""
     failures: list[str] = field(default_factory=list)
     starts: int = 0
     process: Process | None = None
@@ -164,7 +167,8 @@ class World:
         async def answered() -> T | None:
             try:
                 return await work(agent.station)
-            except (RefusedError, StorageUnavailable):
+            except (RefusedError, StorageUnavailable) as error:
+                self.refused[error.problem.code] += 1
                 return None
 
         task = process.spawn(answered())
@@ -211,6 +215,17 @@ class World:
             return []
         books = self._store.books
         return books.records_after(0, books.head().seq)
+
+    def open_leases(self) -> dict[str, OpenLease]:
+        """Return the leases that the station may draw from, by id."""
+        if self._store is None:
+            return {}
+        return {
+            lease.terms.lease_id: OpenLease(
+                (lease.terms.asset, lease.terms.holder), lease.terms.amount, lease.spent
+            )
+            for lease in self._store.books.open_leases()
+        }
 
     def end(self) -> None:
         """Put the agent away; nothing of it runs any more."""
