@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from scripts.fuzzing import casefile, prices
 from scripts.fuzzing.jobs import Progress, available, say, spread
+from scripts.fuzzing.lending import run as lending
 from scripts.fuzzing.shrinking import shrunk
 
 FAILED: Final = 1
@@ -25,7 +27,10 @@ FOLDER: Final = Path("build/fuzz")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz what was asked for; return 0 when nothing failed."""
     options = _parser().parse_args(arguments)
-    parts: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"prices": fuzz_prices}
+    parts: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+        "prices": fuzz_prices,
+        "leases": fuzz_leases,
+    }
     wanted = list(parts) if options.what == "all" else [options.what]
     reports = [parts[name](options) for name in wanted]
     if options.json:
@@ -61,6 +66,36 @@ def fuzz_prices(options: argparse.Namespace) -> dict[str, Any]:
         "rules": [*prices.RULES, prices.SETTLED],
         "failures": len(troubles),
         "failed": [_written(trouble, Path(options.out)) for trouble in troubles[:SHOWN]],
+    }
+
+
+def fuzz_leases(options: argparse.Namespace) -> dict[str, Any]:
+    """Let worlds of twenty stations live; return the report."""
+    progress = Progress("leases", options.operations)
+    worlds = lending.parts(options.seed, options.operations)
+    if options.world is not None:
+        worlds = [world for world in worlds if world.seed == f"{options.seed}:{options.world}"]
+    outcomes: list[lending.Outcome] = []
+    for outcome in spread(lending.run, worlds, options.jobs):
+        outcomes.append(outcome)
+        progress.add(outcome.operations)
+        if outcome.found:
+            again = (
+                f"scripts/fuzz leases --seed {options.seed} --world {outcome.seed.split(':')[1]}"
+            )
+            say(f"{again}: after {outcome.operations} operations: {outcome.found[0]}")
+    failed = [asdict(outcome) for outcome in outcomes if outcome.found]
+    return {
+        "name": "leases",
+        "ok": not failed and len(outcomes) == len(worlds) > 0,
+        "seed": options.seed,
+        "worlds": len(worlds),
+        "stations": worlds[0].size.stations if worlds else 0,
+        **lending.added(outcomes),
+        "seconds": round(progress.seconds, 1),
+        "rules": [*lending.RULES],
+        "failures": len(failed),
+        "failed": failed[:SHOWN],
     }
 
 
@@ -104,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "--operations", type=_count, default=OPERATIONS, help=f"leases; {OPERATIONS} by default"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--world", type=int, help="leases: only this one of the seed's worlds")
     parser.add_argument("--jobs", type=_count, default=available(), help="processes")
     parser.add_argument("--out", default=str(FOLDER), help="where failing cases are written")
     parser.add_argument("--json", action="store_true", help="the reports as JSON on stdout")
