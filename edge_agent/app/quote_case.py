@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,13 +14,28 @@ from edge_agent.model.canonical import Json
 from edge_agent.model.errors import Problem, SaleRefused
 from edge_agent.model.ids import GradeId, MemberRef
 from edge_agent.model.policy import NO_POLICY, Policy, load_policy
-from edge_agent.model.quote import AppliedLine, MemberFacts, Quote, QuoteRequest, RejectedLine
+from edge_agent.model.policy.offers import PlateColourName
+from edge_agent.model.quote import (
+    AppliedLine,
+    BenefitLine,
+    BudgetFacts,
+    CouponFacts,
+    GoodsLine,
+    MemberFacts,
+    Paying,
+    Quote,
+    QuoteRequest,
+    RejectedLine,
+)
 from edge_agent.model.records import NextStep
+from edge_agent.model.tenders import TenderMeans
 from edge_agent.model.units import Money, UnitPrice, Volume, amount_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _MINUTE: Final = timedelta(minutes=1)
+_DAY_MS: Final = 86_400_000
+_Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 CASE_REFUSED: Final = Problem(
     "quote_case_refused", "算价用例格式不对", "the quote case is malformed"
 )
@@ -36,14 +51,35 @@ class _Part(BaseModel):
 class _Buyer(_Part):
     ref: str = "case"
     tier: str
+    tags: tuple[str, ...] = ()
+    birthday_week: bool = False
+    first_fill: bool = False
+    visit_number: Annotated[int, Field(ge=1)] | None = None
+    """This fill's number in the calendar month at this station."""
 
 
 class _Delivery(_Part):
     grade: str
-    volume_ml: Annotated[int, Field(ge=0)]
-    unit_price_milli: Annotated[int, Field(ge=0)]
-    amount_fen: Annotated[int, Field(ge=0)] | None = None
+    volume_ml: _Count
+    unit_price_milli: _Count
+    amount_fen: _Count | None = None
     """The dispenser's own amount; volume times price when absent."""
+
+
+class _Coupon(_Part):
+    template: str
+    serial: str | None = None
+    """Absent: the coupon's place in the case."""
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    """The first instant at which it is over; absent: a day after the sale."""
+
+
+class _Goods(_Part):
+    good: str
+    pieces: Annotated[int, Field(ge=1, le=10_000)] = 1
+    amount_fen: _Count | None = None
+    """All pieces; at the policy's price when absent."""
 
 
 class _Case(_Part):
@@ -54,6 +90,16 @@ class _Case(_Part):
     fuelling: _Delivery
     at: AwareDatetime
     """Wall time with the station's offset from UTC."""
+    station: str = ""
+    plate_colour: PlateColourName | None = None
+    goods: tuple[_Goods, ...] = ()
+    coupons: tuple[_Coupon, ...] = ()
+    paying: TenderMeans | None = None
+    """What takes what the others leave; null while nobody knows."""
+    paid_otherwise_fen: _Count = 0
+    points_redeemed: _Count = 0
+    budgets: dict[str, _Count] = Field(default_factory=dict)
+    """What is left of campaigns' budgets, in fen by offer."""
 
 
 def quote_case(case_json: str, read_policy: ReadPolicy) -> str:
@@ -69,18 +115,30 @@ def quote_case(case_json: str, read_policy: ReadPolicy) -> str:
         found = error.errors(include_url=False, include_input=False)
         detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
         raise SaleRefused(CASE_REFUSED, detail) from None
-    answer = answer_of(quote(_request(case), _policy(case, read_policy)))
+    policy = _policy(case, read_policy)
+    answer = answer_of(quote(_request(case, policy), policy))
     return json.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True)
 
 
 def answer_of(quoted: Quote) -> dict[str, Json]:
     """Return a quote in the keys that `edge-agent quote` keeps stable."""
-    step = quoted.next_step
+    step, request = quoted.next_step, quoted.request
     return {
-        "list_amount_fen": quoted.request.amount.fen,
+        "list_amount_fen": request.listed.fen,
+        "fuel_amount_fen": request.amount.fen,
+        "goods": [
+            {"good": line.good, "pieces": line.pieces, "amount_fen": line.amount.fen}
+            for line in request.goods
+        ],
         "payable_fen": quoted.payable.fen,
         "applied": [
-            {"offer": line.offer, "amount_fen": line.amount.fen, **_texts(line)}
+            {
+                "offer": line.offer,
+                "amount_fen": line.amount.fen,
+                "stage": line.stage,
+                "coupon": line.coupon,
+                **_texts(line),
+            }
             for line in quoted.applied
         ],
         "rejected": [
@@ -88,9 +146,21 @@ def answer_of(quoted: Quote) -> dict[str, Json]:
                 "offer": line.offer,
                 "reason": line.reason.value,
                 "missing": line.missing,
+                "coupon": line.coupon,
                 **_texts(line),
             }
             for line in quoted.rejected
+        ],
+        "benefits": [
+            {
+                "offer": line.offer,
+                "good": line.good,
+                "pieces": line.pieces,
+                "points": line.points,
+                "coupon": line.coupon,
+                **_texts(line),
+            }
+            for line in quoted.benefits
         ],
         "points_earned": quoted.points_earned,
         "next_step": None
@@ -105,7 +175,7 @@ def answer_of(quoted: Quote) -> dict[str, Json]:
     }
 
 
-def _texts(line: AppliedLine | RejectedLine | NextStep) -> dict[str, Json]:
+def _texts(line: AppliedLine | RejectedLine | BenefitLine | NextStep) -> dict[str, Json]:
     return {"text": line.text_zh, "text_en": line.text_en}
 
 
@@ -117,16 +187,63 @@ def _policy(case: _Case, read_policy: ReadPolicy) -> Policy:
     return load_policy(json.dumps(case.policy), "policy")
 
 
-def _request(case: _Case) -> QuoteRequest:
-    delivery, buyer = case.fuelling, case.member
+def _request(case: _Case, policy: Policy) -> QuoteRequest:
+    delivery, buyer, at_ms = case.fuelling, case.member, _milliseconds(case.at)
     volume, unit_price = Volume(delivery.volume_ml), UnitPrice(delivery.unit_price_milli)
-    listed = delivery.amount_fen
-    return QuoteRequest(
-        grade=GradeId(delivery.grade),
-        volume=volume,
-        amount=amount_of(volume, unit_price) if listed is None else Money(listed),
-        unit_price=unit_price,
-        at_ms=(case.at - _EPOCH) // _MILLISECOND,
-        utc_offset_minutes=(case.at.utcoffset() or timedelta()) // _MINUTE,
-        member=None if buyer is None else MemberFacts(MemberRef(buyer.ref), buyer.tier),
+    amount = delivery.amount_fen
+    others = Money(case.paid_otherwise_fen)
+    try:
+        return QuoteRequest(
+            grade=GradeId(delivery.grade),
+            volume=volume,
+            amount=amount_of(volume, unit_price) if amount is None else Money(amount),
+            unit_price=unit_price,
+            at_ms=at_ms,
+            utc_offset_minutes=(case.at.utcoffset() or timedelta()) // _MINUTE,
+            member=None if buyer is None else _member(buyer),
+            station=case.station,
+            plate_colour=case.plate_colour,
+            goods=tuple(_goods(each, policy) for each in case.goods),
+            coupons=tuple(
+                _coupon(place, each, at_ms) for place, each in enumerate(case.coupons, start=1)
+            ),
+            paying=None if case.paying is None else Paying(case.paying, others),
+            points_redeemed=case.points_redeemed,
+            budgets=tuple(BudgetFacts(offer, Money(fen)) for offer, fen in case.budgets.items()),
+        )
+    except ValueError as error:
+        raise SaleRefused(CASE_REFUSED, str(error)) from None
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def _member(buyer: _Buyer) -> MemberFacts:
+    return MemberFacts(
+        MemberRef(buyer.ref),
+        buyer.tier,
+        buyer.tags,
+        buyer.birthday_week,
+        buyer.first_fill,
+        buyer.visit_number,
+    )
+
+
+def _goods(bought: _Goods, policy: Policy) -> GoodsLine:
+    amount_fen = bought.amount_fen
+    if amount_fen is None:
+        good = policy.good(bought.good)
+        if good is None:
+            raise ValueError(f"goods: the policy has no {bought.good!r}, so it needs amount_fen")
+        amount_fen = good.price_fen * bought.pieces
+    return GoodsLine(bought.good, bought.pieces, Money(amount_fen))
+
+
+def _coupon(place: int, coupon: _Coupon, at_ms: int) -> CouponFacts:
+    return CouponFacts(
+        coupon.serial or f"coupon-{place}",
+        coupon.template,
+        0 if coupon.valid_from is None else _milliseconds(coupon.valid_from),
+        at_ms + _DAY_MS if coupon.valid_until is None else _milliseconds(coupon.valid_until),
     )

@@ -57,6 +57,10 @@ def _policy(path: Path) -> str:
 
 def _shown(found: JsonObject) -> str:
     words = "text" if language() == "zh" else "text_en"
+    goods = [
+        (f"+ {text(line, 'good')} × {number(line, 'pieces')}", yuan(number(line, "amount_fen")))
+        for line in objects(found.get("goods"))
+    ]
     applied = [
         (f"- {yuan(number(line, 'amount_fen'))}", text(line, words))
         for line in objects(found.get("applied"))
@@ -65,13 +69,16 @@ def _shown(found: JsonObject) -> str:
         (text(line, "offer"), text(line, "reason"), text(line, words))
         for line in objects(found.get("rejected"))
     ]
+    given = [(say("Beside", "另赠"), text(line, words)) for line in objects(found.get("benefits"))]
     parts = [
         facts(
             [
                 (say("List", "原价"), yuan(number(found, "list_amount_fen"))),
+                *goods,
                 *applied,
                 (say("To pay", "应付"), yuan(number(found, "payable_fen"))),
                 (say("Points", "积分"), str(number(found, "points_earned"))),
+                *given,
             ]
         )
     ]

@@ -8,7 +8,7 @@ up to `HIGHEST`, at which
   nothing were taken off before it, and once with the most that the stages before can take off
   with offers that go together with it;
 
-the nearest `PRESETS` of them. Those `TRIES` are priced that promise most if hardly anything excluded
+the nearest `PRESETS` of them. Those `TRIES` are priced that promise most, if little excluded
 another offer. One counts when the offer then takes off more than it does now.
 """
 
