@@ -153,11 +153,11 @@ class _Sale:
         last = 1 << 62 if bid.offer.stepwise else 1
         bare = (least + beside) // spend + 1
         for step in range(bare, min(bare + STEPS, last + 1)):
-            yield max(least, _whole(step * spend - beside))
+            yield _whole(max(least, step * spend - beside))
         before = self._before(bid)
         full = max(least + beside - _most_taken(before, self.figures(least)), 0) // spend + 1
         for step in range(full, min(full + STEPS, last + 1)):
-            preset = max(least, _whole(step * spend - beside))
+            preset = _whole(max(least, step * spend - beside))
             while preset <= HIGHEST:
                 base = preset + beside - _most_taken(before, self.figures(preset))
                 if base >= step * spend:
