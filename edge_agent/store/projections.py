@@ -37,7 +37,7 @@ from edge_agent.model.records import (
 )
 from edge_agent.store import leases, usage
 
-PROJECTION_VERSION: Final = 2
+PROJECTION_VERSION: Final = 3
 """Goes up with every change of what a handler writes; opening older books then rebuilds them."""
 
 TABLES: Final = {
@@ -177,18 +177,17 @@ def _settled(connection: sqlite3.Connection, place: Place, body: SaleSettled) ->
     )
     connection.execute(
         "INSERT INTO sale (position, ordinal, sale_id, fuelling_id, at_ms, member_ref, plate_ref)"
-        " VALUES (?, (SELECT sales FROM standing), ?, ?, ?, ?, ?)",
+        " SELECT ?, sales, ?, ?, latest_ms, ?, ? FROM standing",
         (
             place.position,
             body.sale_id,
             body.fuelling_id,
-            place.at_ms,
             body.member_ref,
             body.plate_ref,
         ),
     )
     _key_used(connection, body.idempotency_key, place.position, body.fuelling_id)
-    usage.paid(connection, place.at_ms, body)
+    usage.paid(connection, body)
 
 
 def _refunded(connection: sqlite3.Connection, place: Place, body: SaleRefunded) -> None:

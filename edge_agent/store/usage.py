@@ -27,9 +27,13 @@ def who(subject: str, ref: str) -> str:
     return f"{subject}:{ref}"
 
 
-def paid(connection: sqlite3.Connection, at_ms: int, body: SaleSettled) -> None:
+def paid(connection: sqlite3.Connection, body: SaleSettled) -> None:
     """Note a sale that was just numbered: for member and plate all of it, for an account its part
-    of it."""
+    of it.
+
+    It counts at the latest wall time of any record so far: a clock that is set back opens no limit
+    anew (row S27).
+    """
     amounts = {
         who(subject, ref): body.quote.payable_fen
         for subject, ref in (("member", body.member_ref), ("plate", body.plate_ref))
@@ -39,8 +43,8 @@ def paid(connection: sqlite3.Connection, at_ms: int, body: SaleSettled) -> None:
         amounts[who("account", account)] = amount_fen
     connection.executemany(
         "INSERT INTO usage (who, at_ms, sale, amount_fen, volume_ml)"
-        " VALUES (?, ?, (SELECT sales FROM standing), ?, ?)",
-        [(key, at_ms, amount_fen, body.quote.volume_ml) for key, amount_fen in amounts.items()],
+        " SELECT ?, latest_ms, sales, ?, ? FROM standing",
+        [(key, amount_fen, body.quote.volume_ml) for key, amount_fen in amounts.items()],
     )
 
 

@@ -56,6 +56,22 @@ async def test_row_r1_the_window_survives_a_restart(
     assert open_store().books.usage("member", "M", NOW_MS).payments == 1
 
 
+async def test_row_r1_row_r2_a_clock_set_back_opens_no_limit_anew(
+    store: StationStore, bodies: Any, clock: Any
+) -> None:
+    books = store.books
+    await books.append([bodies.taken(bodies.terms("A", 100_000))])
+    await sell(store, bodies, stored_fen=5_000, member_ref="M")
+    clock.advance(-86_400_000)
+    settled, moved = await sell(store, bodies, stored_fen=5_000, member_ref="M")
+    since_ms = books.time_floor_ms() - MINUTE_MS
+    assert since_ms > clock.wall_ms()
+    assert books.usage("account", "A", since_ms).payments == 2
+    assert books.visits(MemberRef("M"), since_ms) == 2
+    await books.append([bodies.refunded(settled), *bodies.given_back(moved)])
+    assert books.usage("account", "A", since_ms).payments == 1
+
+
 async def test_row_l1_a_refunded_sale_counts_no_more(
     store: StationStore, bodies: Any, clock: Any
 ) -> None:
