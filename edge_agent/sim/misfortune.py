@@ -12,16 +12,18 @@ from edge_agent.sim.world import World
 
 KINDS: Final = (
     "noise", "loss", "cut", "broker", "network", "hq", "kill", "power", "alone", "prices",
+    "clock",
 )  # fmt: skip
 """noise, loss: bytes on the buses are garbled or dropped. cut: a bus is cut. broker, hq: gone for a
 while. network: messages lost, doubled and reordered. kill: the agent dies at some await. power: a
 pump loses its mains. alone: pumps sell by themselves while nobody listens. prices: a new price set
-is published."""
+is published. clock: the station's wall clock is set wrong, and right again."""
 
 PER_HOUR: Final = {
     "noise": 0.5, "loss": 0.5, "cut": 0.5, "broker": 0.3, "network": 0.3, "hq": 0.3, "kill": 1.0,
-    "power": 0.3, "alone": 0.5, "prices": 0.2,
+    "power": 0.3, "alone": 0.5, "prices": 0.2, "clock": 0.5,
 }  # fmt: skip
+CLOCK_OFF_MS: Final = 300_000
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Misfortune:
         happen: dict[str, Callable[[], Awaitable[None]]] = {
             "noise": self._noise, "loss": self._loss, "cut": self._cut, "broker": self._broker,
             "network": self._network, "hq": self._hq, "kill": self._kill, "power": self._power,
-            "alone": self._alone, "prices": self._prices,
+            "alone": self._alone, "prices": self._prices, "clock": self._clock,
         }  # fmt: skip
         async with asyncio.TaskGroup() as group:
             for kind in self.kinds:
@@ -116,3 +118,11 @@ class Misfortune:
         change = self.chance.randint(-30, 30) * 10
         prices = {"92": 7_850 + change, "95": 8_350 + change, "0": 7_500 + change}
         self.world.hq.change_prices(self.world.plan.station, f"ps-{self.price_sets}", prices)
+
+    async def _clock(self) -> None:
+        off_ms = self.chance.randint(-CLOCK_OFF_MS, CLOCK_OFF_MS)
+        self.world.clock.wall_at_start_ms += off_ms
+        self.world.clock.is_trusted = False
+        await asyncio.sleep(self.chance.uniform(60, 1_800))
+        self.world.clock.wall_at_start_ms -= off_ms
+        self.world.clock.is_trusted = True

@@ -156,7 +156,7 @@ class _Story:
         clock = VirtualClock(self.loop)
         plan = station_plan(self.points)
         broker = MemoryBroker(self._chance("network"))
-        hq = SimHeadquarters(broker, clock, self._chance("hq"))
+        hq = SimHeadquarters(broker, VirtualClock(self.loop), self._chance("hq"))
         yard = Yard(plan, clock, self._chance("line"))
         world = World(plan, self.seed, self.folder, clock, broker, hq, yard)
         invented = invent(self._chance("members"), STATION, clock.wall_ms())
