@@ -184,11 +184,13 @@ def held_at_headquarters(holding: Holding) -> int | None:
 def held_at_most(holding: Holding) -> int:
     """Return the most that an account may hold now, for the cap on a top-up (row V12).
 
-    What was topped up here counts beside what headquarters knew, although headquarters may know of
-    it by now: a top-up too few is a nuisance, an account above the legal cap an offence.
+    Of all that headquarters said the most counts, since no order among its words is told; what was
+    topped up here counts beside it, although headquarters may know of it by now. A top-up too few
+    is a nuisance, an account above the legal cap an offence.
     """
+    known = max((lease.terms.holding for lease in holding.leases), default=0)
     own = sum(lease.left for lease in holding.leases if not lease.terms.holding)
-    return (held_at_headquarters(holding) or 0) + own
+    return known + own
 
 
 def holding_of(leases: Mapping[str, Lease], asset: Asset, holder: str) -> Holding:
