@@ -16,13 +16,16 @@ from edge_agent.model.errors import CorruptionError
 from edge_agent.model.ids import AccountRef, MemberRef
 from edge_agent.model.membership import ExpiringPoints, Member, UsageRules
 from edge_agent.ports import SEALED_ELSEWHERE, Sealer
-from edge_agent.store.database import transaction
+from edge_agent.store.database import storage_errors, transaction
 
 BY_REF: Final = "SELECT ref, personal FROM members WHERE ref = ?"
 BY_INDEX: Final = (
     "SELECT ref, personal FROM members"
     " WHERE ref = (SELECT ref FROM member_index WHERE kind = ? AND idx = ?)"
 )
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def put_members(
@@ -61,18 +64,18 @@ def lay_aside_unreadable(connection: sqlite3.Connection, sealer: Sealer) -> None
     Raises:
         StorageUnavailable: the disk cannot be written.
     """
-    with transaction(connection):
+    with storage_errors():
         found = connection.execute("SELECT ref, personal FROM members LIMIT 1").fetchone()
-        if found is None:
-            return
-        try:
-            sealer.open(_place(found[0]), found[1])
-        except CorruptionError as error:
-            if error.problem.code == SEALED_ELSEWHERE:
-                forget_members(connection)
-                connection.execute(
-                    "UPDATE catalogue_version SET version = 0 WHERE dataset = 'members'"
-                )
+    if found is None:
+        return
+    try:
+        sealer.open(_place(found[0]), found[1])
+    except CorruptionError as error:
+        if error.problem.code != SEALED_ELSEWHERE:
+            return  # one row that was tampered with: it shows when somebody asks for it
+        with transaction(connection):
+            forget_members(connection)
+            connection.execute("UPDATE catalogue_version SET version = 0 WHERE dataset = 'members'")
 
 
 def read_member(row: tuple[str, bytes], sealer: Sealer) -> Member:
@@ -136,7 +139,7 @@ def _written(member: MemberEntry) -> bytes:
         member.pin_hash,
         member.locked,
     ]
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(values).encode()
 
 
 def _rules_written(rules: UsageRulesEntry) -> list[object]:
