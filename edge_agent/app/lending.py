@@ -13,7 +13,7 @@ import logging
 
 from edge_agent.core import leases
 from edge_agent.model import topics
-from edge_agent.model.errors import LinkLost, StorageUnavailable
+from edge_agent.model.errors import LinkLost, SaleRefused, StorageUnavailable
 from edge_agent.model.ids import StationId
 from edge_agent.model.records import Asset
 from edge_agent.model.wire import LeaseReply, LeaseRequest, encode
@@ -49,6 +49,7 @@ class Lending:
         self._asked: dict[str, asyncio.Future[LeaseReply]] = {}
         self._closing = asyncio.Lock()
         self._first_word = asyncio.Event()
+        self._began_ms = clock.monotonic_ms()
         self._heard_ms: int | None = None
         self._kept_ms: int | None = None
 
@@ -83,10 +84,15 @@ class Lending:
         self._heard_ms = self._clock.monotonic_ms()
 
     def heard_ms_ago(self) -> int:
-        """Return how long ago headquarters was last heard from; since 1970 for never."""
+        """Return how long ago headquarters was last heard from; since 1970 for never.
+
+        Not since this start at the least, however far the wall clock was set back (row S27).
+        """
+        monotonic_ms = self._clock.monotonic_ms()
         if self._heard_ms is not None:
-            return self._clock.monotonic_ms() - self._heard_ms
-        return max(self.now_ms() - (self._books.heard_ms() or 0), 0)
+            return monotonic_ms - self._heard_ms
+        by_wall_ms = self.now_ms() - (self._books.heard_ms() or 0)
+        return max(by_wall_ms, monotonic_ms - self._began_ms)
 
     async def _keep_heard(self) -> None:
         heard_ms = self._heard_ms
@@ -107,8 +113,13 @@ class Lending:
         async with self._closing:
             now_ms = self.now_ms()
             over = self._books.due_leases(now_ms, MOST_CLOSED)
-            if over:
+            if not over:
+                return
+            try:
                 await self._books.append(leases.due_to_close(over, now_ms))
+            except SaleRefused as refusal:
+                # One was recalled or given back to on the way to the books: the next look sees it.
+                logger.info("not closed yet: %s", refusal.problem.code)
 
     def linked(self) -> bool:
         """Whether headquarters can be asked now."""

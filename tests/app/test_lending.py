@@ -11,7 +11,7 @@ from random import Random
 from edge_agent.app.lending import ASK_S, KEEP_HEARD_MS, LOOK_S
 from edge_agent.model import topics
 from edge_agent.model.ledger import GENESIS_HASH
-from edge_agent.model.records import LeasesTaken, LeaseTerms
+from edge_agent.model.records import LeaseClosed, LeasesTaken, LeaseTerms
 from edge_agent.model.wire import Ack, LeaseReply, LeaseRequest, decode_request, encode
 from edge_agent.ports import Inbound, LeaseAnswer
 from edge_agent.sim.memory_broker import MemoryBroker
@@ -175,6 +175,41 @@ def test_s27_a_clock_set_back_revives_no_lease(tmp_path: Path) -> None:
             await lender.close_due()
             at.clock.wall_at_start_ms -= 2 * DAY_MS
             assert books.holding("balance", "a-1").available(lender.now_ms()) == 0
+
+    run_virtual(scenario())
+
+
+def test_a_lease_that_changed_while_it_was_being_closed_is_closed_by_the_next_look(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with lending(tmp_path) as at:
+            books = at.station.books
+            await books.append([taken("soon", NOW + MINUTE_MS)])
+            stale = books.open_leases()
+            await books.append([LeaseClosed(lease_id="soon", spent=0, reason="recalled")])
+            seen = iter([stale])
+            due = books.due_leases
+            books.due_leases = lambda *asked: next(seen, None) or due(*asked)  # type: ignore[method-assign]
+            at.clock.wall_at_start_ms += 2 * MINUTE_MS
+            await books.append([taken("other", NOW + 2 * MINUTE_MS)])
+            await asyncio.sleep(3 * LOOK_S)
+            assert books.open_leases() == [], "the station goes on looking"
+            assert at.kinds().count("lease.closed") == 2
+
+    run_virtual(scenario())
+
+
+def test_s27_a_clock_set_back_lets_no_station_live_on_old_knowledge(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with lending(tmp_path) as at:
+            await at.station.books.note_heard(NOW)
+            await at.station.stop()
+            at.broker.stop()
+            at.clock.wall_at_start_ms -= 30 * DAY_MS
+            at.station = StationKit(tmp_path / "ledger.db", at.broker, at.clock, life=2)
+            await asyncio.sleep(4 * 3600)
+            assert at.station.lending.heard_ms_ago() >= 4 * 3_600_000
 
     run_virtual(scenario())
 
