@@ -41,7 +41,7 @@ def decode_frames(data: bytes, variant: str) -> list[DecodedFrame]:
         framing = Framing(variant or Framing.RTU)
     except ValueError:
         raise ConfigRefused(
-            Problem("variant_unknown", "没有这种帧格式", "no such framing"),
+            Problem("variant_unknown", "没有这种帧格式", "this protocol has no such framing"),
             f"modbus has 'rtu' and 'tcp', not '{variant}'",
         ) from None
     decoder = FrameDecoder(framing, Listening.BOTH)

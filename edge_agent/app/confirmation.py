@@ -26,7 +26,9 @@ SHOWN_MS: Final = 300_000
 MOST_SHOWN: Final = 256
 
 CODE_USED: Final = Problem(
-    "member_code_used", "该会员码已使用，请刷新", "this code was used already: show a fresh one"
+    "member_code_used",
+    "该会员码已使用，请刷新",
+    "this code was used already: let the phone show a new one",
 )
 CODE_OF_ANOTHER: Final = Problem(
     "member_code_other_member", "会员码不属于该会员", "the code is another member's"

@@ -50,7 +50,7 @@ MOVED_MEANWHILE: Final = {*leases.PROBLEMS, BUDGET_SPENT.code, COUPON_UNAVAILABL
 """Refusals of what the quote saw and another sale took before this one came to the books."""
 
 FUELLING_UNKNOWN: Final = Problem(
-    "fuelling_unknown", "没有这笔待付款的加油", "no such fuelling waits to be paid"
+    "fuelling_unknown", "没有这笔加油", "no such fuelling is known here"
 )
 ALREADY_SETTLED: Final = Problem(
     "sale_already_settled",

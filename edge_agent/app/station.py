@@ -68,7 +68,7 @@ PROBLEMS = {
             "the newest policy cannot be read: the last one holds; call headquarters",
         ),
         Problem("camera_trouble", "摄像头异常，请检查", "a camera is blind, lost or frozen"),
-        Problem("stop_all", "全站已停止", "everything is stopped"),
+        Problem("stop_all", "全站已停止，请先解除", "everything is stopped; release it first"),
     )
 }
 

@@ -34,8 +34,8 @@ PROBLEMS = {
         Problem("stop_all", "全站已停止，请先解除", "everything is stopped; release it first"),
         Problem(
             "storage_unavailable",
-            "磁盘不可写，暂停新的授权；正在加的油不受影响",
-            "the disk cannot be written: no new authorisations, running fuellings go on",
+            "磁盘不可写：暂停新的授权，正在加的油照常完成。请清理磁盘空间",
+            "the disk cannot be written: no new authorisations; free some space",
         ),
         Problem("unpaid_limit", "待付款笔数已满，请先结清", "too many unpaid fuellings"),
     )

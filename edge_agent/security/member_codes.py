@@ -20,7 +20,7 @@ NOT_YET: Final = Problem(
 )
 EXPIRED: Final = Problem(
     "member_code_expired",
-    "该动态码已经过期，请刷新后重试",
+    "该会员码已过期，请刷新",
     "this code has expired: let the phone show a new one",
 )
 

@@ -16,7 +16,7 @@ PROBLEMS: Final = {
             "该加油流水号已存在",
             "a fuelling of this identity is in the books already",
         ),
-        Problem("fuelling_unknown", "账本中没有这笔加油", "the books know no such fuelling"),
+        Problem("fuelling_unknown", "没有这笔加油", "no such fuelling is known here"),
         Problem(
             "fuelling_already_completed", "这笔加油已经结束", "this fuelling has completed already"
         ),
@@ -77,12 +77,12 @@ PROBLEMS: Final = {
         ),
         Problem(
             "member_code_used",
-            "该动态码已经使用过，请刷新后重试",
+            "该会员码已使用，请刷新",
             "this code was used already: let the phone show a new one",
         ),
         Problem(
             "member_code_expired",
-            "该动态码已经过期，请刷新后重试",
+            "该会员码已过期，请刷新",
             "this code has expired: let the phone show a new one",
         ),
         Problem("figure_out_of_range", "数值超出范围", "a figure is out of range"),

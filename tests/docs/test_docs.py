@@ -67,6 +67,10 @@ def test_codes_that_other_words_would_hide_are_found() -> None:
     )
 
 
+def test_a_code_has_one_text() -> None:
+    assert {code: texts for code, texts in error_texts().items() if len(texts) > 1} == {}
+
+
 MINE = (
     "cli.md",
     "configuration.md",
