@@ -9,8 +9,13 @@ from typing import Annotated
 import typer
 
 from edge_agent.cli.invocation import JsonOption, group, paths_of
+from edge_agent.cli.local_api import NOT_PERMITTED
 from edge_agent.cli.speech import Exit, answer, complain, say, talk
-from edge_agent.model.errors import ConfigRefused
+from edge_agent.model.errors import ConfigRefused, NotPermitted, Problem
+
+KEYS_UNWRITTEN = Problem(
+    "keys_unwritten", "密钥文件夹无法写入", "the folder of the keys cannot be written"
+)
 
 app = group(say("The configuration: check it, explain it.", "配置：检查与说明。"))
 
@@ -107,7 +112,13 @@ def staff(
     except ValueError:
         talk(say("A PIN has 6 to 12 digits.", "密码须为6至12位数字。"))
         raise typer.Exit(Exit.USAGE) from None
-    enrol(path, name, hashed)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        enrol(path, name, hashed)
+    except PermissionError as error:
+        raise NotPermitted(NOT_PERMITTED, f"{path}: {error.strerror}") from error
+    except OSError as error:
+        raise ConfigRefused(KEYS_UNWRITTEN, f"{path}: {error.strerror}") from error
     talk(say(f"{name} may confirm after the next start.", f"{name} 重启后可以确认。"))
 
 

@@ -11,7 +11,13 @@ import typer
 from edge_agent.cli.local_api import NOT_PERMITTED, LocalApi
 from edge_agent.cli.speech import Exit, say, talk
 from edge_agent.config.paths import StationPaths
-from edge_agent.model.errors import NotPermitted
+from edge_agent.model.errors import BooksRefused, NotPermitted, Problem
+
+NO_BOOKS = Problem(
+    "books_absent",
+    "这里没有账本：请用 --root 指定站点",
+    "there are no books here: name the station with --root",
+)
 
 JsonOption = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
 YesOption = Annotated[bool, typer.Option("--yes", help=say("Do it.", "确认执行。"))]
@@ -51,6 +57,20 @@ def confirm(yes: bool, what: str) -> None:
         raise typer.Exit(Exit.FAILED)
     talk(f"{what} {say('Add --yes to do it.', '加 --yes 执行。')}")
     raise typer.Exit(Exit.USAGE)
+
+
+def books_of(context: typer.Context) -> Path:
+    """Return the file of the station's books, which is there and may be read.
+
+    Raises:
+        BooksRefused: no agent ever wrote books under this root.
+        NotPermitted: this user may not read them.
+    """
+    path = paths_of(context).ledger
+    must_read(path)
+    if not path.exists():
+        raise BooksRefused(NO_BOOKS, str(path))
+    return path
 
 
 def must_read(path: Path) -> None:

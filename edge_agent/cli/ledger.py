@@ -16,6 +16,7 @@ from edge_agent.cli.invocation import (
     JsonOption,
     YesOption,
     api_of,
+    books_of,
     confirm,
     group,
     must_read,
@@ -53,7 +54,7 @@ def tail(
         told = as_object(api_of(context).get(f"/v1/ledger/tail?limit={count}"))
         records = objects(told.get("records"))
     except AgentNotRunning:
-        records = _tail_of_file(paths_of(context).ledger, count)
+        records = _tail_of_file(books_of(context), count)
     if as_json:
         answer({"records": [{**r, "body": json.loads(text(r, "body"))} for r in records]})
         return
@@ -85,8 +86,7 @@ def verify(
         return
     from edge_agent.store.verify import verify_books  # noqa: PLC0415
 
-    path = paths_of(context).ledger
-    must_read(path)
+    path = books_of(context)
     report = verify_books(path)
     bad = report.first_bad
     if as_json:
@@ -130,8 +130,7 @@ def export(
     """Write every record out, oldest first."""
     from edge_agent.store.export import export_ledger_csv, export_ledger_lines  # noqa: PLC0415
 
-    path = paths_of(context).ledger
-    must_read(path)
+    path = books_of(context)
     write = export_ledger_csv if form is Format.CSV else export_ledger_lines
     if output is None:
         count = write(path, sys.stdout)
@@ -149,8 +148,7 @@ def rebuild(context: typer.Context, yes: YesOption = False, as_json: JsonOption 
     """Replace balances, open fuellings and totals by what the ledger says."""
     from edge_agent.store.rebuild import rebuild_books  # noqa: PLC0415
 
-    path = paths_of(context).ledger
-    must_read(path)
+    path = books_of(context)
     confirm(
         yes,
         say(
@@ -171,8 +169,7 @@ def backup(context: typer.Context, target: Path, as_json: JsonOption = False) ->
     """Copy the books of this moment into a new file and verify the copy."""
     from edge_agent.store.backup import backup_books  # noqa: PLC0415
 
-    path = paths_of(context).ledger
-    must_read(path)
+    path = books_of(context)
     report = backup_books(path, target, pause_ms=5)
     if as_json:
         answer({"file": str(target), "records": report.records, "head": _head(report.head)})
@@ -217,7 +214,6 @@ def _hand_over(target: Path) -> None:
 def _tail_of_file(path: Path, count: int) -> list[JsonObject]:
     from edge_agent.store.export import tail_ledger  # noqa: PLC0415
 
-    must_read(path)
     talk(say("The agent is not running: read from the file.", "程序未运行，直接读取文件。"))
     return [
         {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from edge_agent.cli.answers import JsonObject
-from edge_agent.cli.invocation import JsonOption, group, must_read, paths_of
+from edge_agent.cli.invocation import JsonOption, books_of, group
 from edge_agent.cli.quote import POLICY_UNREADABLE
 from edge_agent.cli.speech import Exit, answer, language, say, talk
 from edge_agent.cli.tables import clock_time, facts, litres, table, yuan
@@ -176,9 +176,8 @@ def replay(
     from edge_agent.observe.clock import SystemClock  # noqa: PLC0415
     from edge_agent.store.past_sales import sales_since  # noqa: PLC0415
 
-    text, path = _text(file), paths_of(context).ledger
+    text, path = _text(file), books_of(context)
     policy = _read(text, file)
-    must_read(path)
     began = time.monotonic()
     since_ms = SystemClock().wall_ms() - days * _DAY_MS
     processes = min(len(os.sched_getaffinity(0)), MAX_PROCESSES)

@@ -101,6 +101,19 @@ def test_a_member_of_staff_gets_a_pin_that_is_never_shown(configured: CommandLin
     assert pin_matches(pin_hash, "246810")
 
 
+def test_the_folder_of_the_keys_is_made_where_it_is_missing(configured: CommandLine) -> None:
+    configured.paths.keys.rmdir()
+    assert configured("config", "staff", "李", stdin="246810\n").code == 0
+    assert configured.paths.keys.stat().st_mode & 0o777 == 0o700
+
+
+def test_keys_that_cannot_be_written_are_told(configured: CommandLine) -> None:
+    configured.paths.keys.rmdir()
+    configured.paths.keys.symlink_to("absent/keys")
+    ran = configured("config", "staff", "李", stdin="246810\n")
+    assert (ran.code, ran.err.split(":")[0]) == (1, "keys_unwritten")
+
+
 def test_what_is_no_pin_enrols_nobody(configured: CommandLine) -> None:
     ran = configured("config", "staff", "李", stdin="12\n")
     assert ran.code == 2
