@@ -10,6 +10,8 @@ from typing import Any
 from edge_agent.model.quote import QuoteRequest
 from scripts.fuzzing.prices import Case, Trouble
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def write(trouble: Trouble, case: Case, folder: Path) -> Path:
     """Write a failing case; return its file."""
@@ -29,9 +31,6 @@ def case_of(request: QuoteRequest) -> dict[str, Any]:
     """Return a question in the format of `edge-agent quote`, its policy apart."""
     member, paying = request.member, request.paying
     zone = timezone(timedelta(minutes=request.utc_offset_minutes))
-    moment = datetime.fromtimestamp(request.at_ms // 1000, UTC) + timedelta(
-        milliseconds=request.at_ms % 1000
-    )
     return {
         "member": None
         if member is None
@@ -49,16 +48,19 @@ def case_of(request: QuoteRequest) -> dict[str, Any]:
             "unit_price_milli": request.unit_price.milli,
             "amount_fen": request.amount.fen,
         },
-        "at": moment.astimezone(zone).isoformat(),
+        "at": _written(request.at_ms, zone),
         "station": request.station,
         "plate_colour": request.plate_colour,
-        "goods": [{"good": line.good, "pieces": line.pieces} for line in request.goods],
+        "goods": [
+            {"good": line.good, "pieces": line.pieces, "amount_fen": line.amount.fen}
+            for line in request.goods
+        ],
         "coupons": [
             {
                 "serial": coupon.serial,
                 "template": coupon.template,
-                "from_ms": coupon.from_ms,
-                "until_ms": coupon.until_ms,
+                "valid_from": _written(coupon.from_ms, zone),
+                "valid_until": _written(coupon.until_ms, zone),
             }
             for coupon in request.coupons
         ],
@@ -67,3 +69,13 @@ def case_of(request: QuoteRequest) -> dict[str, Any]:
         "points_redeemed": request.points_redeemed,
         "budgets": {budget.offer: budget.left.fen for budget in request.budgets},
     }
+
+
+def _written(at_ms: int, zone: timezone) -> str:
+    return (EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).isoformat()
+
+
+def _moment(at_ms: int, request: QuoteRequest) -> str:
+    zone = timezone(timedelta(minutes=request.utc_offset_minutes))
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC) + timedelta(milliseconds=at_ms % 1000)
+    return moment.astimezone(zone).isoformat()

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_agent.app.quote_case import quote_case
-from edge_agent.core import combination, earning, leases, pricing, worth
+from edge_agent.core import combination, earning, leases, pricing, slot_search, worth
 from edge_agent.core.promotions import quote
-from edge_agent.core.worth import Bid
+from edge_agent.core.worth import Bid, Figures
 from scripts.fuzzing import __main__ as fuzz
 from scripts.fuzzing import casefile, prices, shrinking
 from scripts.fuzzing.policies import a_size, lawful
 from scripts.fuzzing.prices import Chunk, Found, run
+from scripts.fuzzing.questions import a_question
 from scripts.fuzzing.reference import answer
 
-CASES = 250
+CASES = 150
 
 
 def test_random_prices_keep_every_rule() -> None:
@@ -55,35 +56,50 @@ def planted(plant: Callable[[pytest.MonkeyPatch], None]) -> Callable[[pytest.Mon
     return plant
 
 
+def _bidding(patch: pytest.MonkeyPatch, change: Callable[[Bid], Bid]) -> None:
+    """Let every offer make another bid."""
+    bid_of = worth.bid_of
+    patch.setattr(pricing, "bid_of", lambda *given: change(bid_of(*given)))
+
+
 @planted
 def rounds_down(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(worth, "divide_half_up", lambda number, by: number // by)
+    def floored(bid: Bid) -> Bid:
+        if bid.offer.kind != "percent_off":
+            return bid
+        off_bp = bid.offer.off_bp
+        return bid._replace(saves=lambda base, _: base * off_bp // 10_000)
+
+    _bidding(patch, floored)
 
 
 @planted
 def burns_coupons(patch: pytest.MonkeyPatch) -> None:
-    ranked = combination.ranked
-    patch.setattr(
-        combination,
-        "ranked",
-        lambda bids: [bid._replace(merit=bid.bit) for bid in ranked(bids)],
-    )
+    def every_coupon(
+        able: Sequence[Bid], excluded: Mapping[int, int], figures: Figures
+    ) -> tuple[list[list[Bid]], int]:
+        return [[*able]], combination._reach(able, 0, excluded, figures) or 0
+
+    patch.setattr(combination, "_fewest_coupons", every_coupon)
+    _bidding(patch, lambda bid: bid._replace(merit=bid.bit))
 
 
 @planted
 def stacks_whatever_it_likes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(combination, "allow_each_other", lambda one, other: True)
+    patch.setattr(combination, "_names", lambda one, other: True)
 
 
 @planted
-def forgets_the_limits(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(worth, "least_payable", lambda limits, listed, floors: 0)
+def forgets_the_largest_discount(patch: pytest.MonkeyPatch) -> None:
+    figures = worth.Terms.figures
+    patch.setattr(
+        worth.Terms, "figures", lambda self, *given: figures(self, *given)._replace(least_fen=0)
+    )
 
 
 @planted
 def forgets_margin_floors_of_offers(patch: pytest.MonkeyPatch) -> None:
-    bid_of = worth.bid_of
-    patch.setattr(pricing, "bid_of", lambda *given: bid_of(*given)._replace(reserve=0))
+    _bidding(patch, lambda bid: bid._replace(floor_milli=0))
 
 
 @planted
@@ -95,8 +111,14 @@ def cuts_the_first_lines(patch: pytest.MonkeyPatch) -> None:
 
 
 @planted
-def takes_the_dearest_of_a_group(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(combination, "slot_of", lambda bid: f"offer {_name(bid)}")
+def lets_a_whole_group_apply(patch: pytest.MonkeyPatch) -> None:
+    _bidding(patch, lambda bid: bid._replace(slot=f"offer {bid.candidate.name}"))
+
+
+@planted
+def never_leaves_an_offer_out(patch: pytest.MonkeyPatch) -> None:
+    sums = slot_search._sums
+    patch.setattr(slot_search, "_sums", lambda slots, bound: sums(slots, 0))
 
 
 @planted
@@ -117,20 +139,16 @@ def keeps_what_a_refund_owes(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("bug", PATCHES)
 def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     PATCHES[bug](monkeypatch)
-    for number in range(12):
-        if run(Chunk(f"bugs {number}", 60)).troubles:
+    for number in range(20):
+        if run(Chunk(f"bugs {number}", 40)).troubles:
             return
     pytest.fail("nobody noticed")
-
-
-def _name(bid: Bid) -> str:
-    return bid.candidate.name
 
 
 def test_a_failing_case_is_made_small_and_can_be_priced(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    burns_coupons(monkeypatch)
+    lets_a_whole_group_apply(monkeypatch)
     options = ["prices", "--cases", "100", "--seed", "3", "--jobs", "1", "--json"]
     assert fuzz.main([*options, "--out", str(tmp_path)]) == fuzz.FAILED
     report: dict[str, Any] = json.loads(capsys.readouterr().out)[0]
@@ -147,7 +165,7 @@ def test_a_case_file_says_the_whole_question(tmp_path: Path) -> None:
     for number in range(40):
         chance = random.Random(f"file {number}")
         content, policy = lawful(chance, a_size(chance))
-        request = prices.a_question(chance, policy)
+        request = a_question(chance, policy)
         case = prices.Case(content, policy, policy, request)
         file = casefile.write(prices.Trouble("s", number, "rule", "what", case), case, tmp_path)
         priced = json.loads(quote_case(file.read_text(encoding="utf-8"), lambda _: ""))
@@ -163,7 +181,7 @@ def test_what_is_sound_cannot_be_made_smaller() -> None:
     chance = random.Random("sound")
     content, policy = lawful(chance, a_size(chance))
     useless = prices.with_useless(content, chance)
-    case = prices.Case(content, policy, useless, prices.a_question(chance, policy))
+    case = prices.Case(content, policy, useless, a_question(chance, policy))
     trouble = prices.Trouble("sound", 0, "no such rule", "", case)
     assert shrinking.shrunk(trouble) is case
 
