@@ -9,6 +9,7 @@ from edge_agent.core import settlement
 from edge_agent.model.books import SettledSale
 from edge_agent.model.errors import Problem, SaleRefused, invariant
 from edge_agent.model.ids import FuellingId
+from edge_agent.model.records import QuoteBody
 from edge_agent.model.wishes import SaleWish, TenderOffer
 
 MAX_KEY_LENGTH: Final = 128
@@ -48,13 +49,24 @@ def same_sale(
     settled = earlier.settled
     same_wish = (settled.idempotency_key, settled.fuelling_id) == (idempotency_key, fuelling)
     same_buyer = wish.member in (None, settled.member_ref)
-    same_points = wish.redeem_points == settled.quote.points_redeemed
     offers = list(tenders)
     if wish.redeem_points and not any(offer.means == "points" for offer in offers):
         offers.append(TenderOffer("points"))
-    if not (same_wish and same_buyer and same_points and settlement.paid_as(earlier, offers)):
+    bought = same_wish and same_buyer and _same_purchase(settled.quote, wish)
+    if not (bought and settlement.paid_as(earlier, offers)):
         raise SaleRefused(KEY_CONFLICT)
     return earlier
+
+
+def _same_purchase(quoted: QuoteBody, wish: SaleWish) -> bool:
+    """Whether a wish asks for what was priced. What was shown is no part of a wish."""
+    goods = {line.good: line.pieces for line in quoted.goods}
+    presented = {coupon.serial for coupon in quoted.coupons}
+    return (
+        wish.redeem_points == quoted.points_redeemed
+        and {each.good: each.pieces for each in wish.goods} == goods
+        and (wish.coupons is None or set(wish.coupons) == presented)
+    )
 
 
 def refunded_by(sale: SettledSale, idempotency_key: str) -> bool:

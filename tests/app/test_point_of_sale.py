@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from edge_agent.model.policy import NO_POLICY, load_policy
 from edge_agent.model.quote_record import explanation_hash, without_words
 from edge_agent.model.records import RecordBody, SaleSettled
 from edge_agent.model.units import Money
-from edge_agent.model.wishes import SaleWish, TenderOffer
+from edge_agent.model.wishes import GoodsWish, SaleWish, TenderOffer
 from edge_agent.store.books import LedgerBooks
 from tests.app.shop import CASH, POLICY, STORED, Shop, code_of, nothing_left, refused
 
@@ -127,6 +128,17 @@ async def test_a_key_belongs_to_one_wish(shop: Shop) -> None:
     assert await refused(shop.settle(fuelling, key="key-2")) == "sale_already_settled"
     assert await refused(shop.settle(other, key="")) == "idempotency_key_invalid"
     assert await refused(shop.settle(other, key="x" * 129)) == "idempotency_key_invalid"
+
+
+async def test_a_key_belongs_to_what_was_bought(shop: Shop) -> None:
+    good = shop.pos.policy().goods[0].code
+    coupon = await shop.coupon("KM26-000001", "none-of-the-policys")
+    fuelling = await shop.deliver()
+    gold = SaleWish(member=MemberRef("gold"), coupons=())
+    first = await shop.settle(fuelling, wish=gold)
+    assert await shop.settle(fuelling, wish=gold) == first
+    for other in (replace(gold, goods=(GoodsWish(good, 1),)), replace(gold, coupons=(coupon,))):
+        assert await refused(shop.settle(fuelling, wish=other)) == "idempotency_conflict"
 
 
 async def test_a_key_outlives_the_till(shop: Shop) -> None:
