@@ -256,7 +256,8 @@ class PointOfSale:
             StorageUnavailable: nothing was written; the same wish may be repeated.
         """
         require_key(idempotency_key)
-        async with self._lock(f"top-up {wish.member}"):
+        member = self._around.catalogues.member(wish.member)
+        async with self._holder(member, f"top-up {wish.member}"):
             return await self._top_ups.top_up(
                 wish,
                 self.policy(),
@@ -333,8 +334,7 @@ class PointOfSale:
     ) -> SettledSale:
         completed, policy = self._payable(fuelling), self._policies.of(fuelling)
         buyer = self._buyer(completed, wish.member)
-        holder = "" if buyer is None else buyer.account or buyer.ref
-        async with self._lock(f"holder {holder}" if holder else f"sale of {fuelling}"):
+        async with self._holder(buyer, f"sale of {fuelling}"):
             offers = self._prices.resolved(completed, wish, tenders)
             quoted = self._prices.quote_for(completed, wish, buyer, offers)
             if wish.shown is not None and wish.shown.fen != quoted.payable_fen:
@@ -379,6 +379,11 @@ class PointOfSale:
         if found is None:
             raise SaleRefused(SALE_UNKNOWN, sale)
         return found
+
+    def _holder(self, member: Member | None, otherwise: str) -> asyncio.Lock:
+        """Return the lock under which one account, or a member without one, is charged or topped
+        up: what is left, capped and proved holds for one of them at a time."""
+        return self._lock(otherwise if member is None else f"holder {member.account or member.ref}")
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

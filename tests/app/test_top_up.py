@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge_agent.app.top_up import LEASE_MS
+from edge_agent.model.errors import SaleRefused
 from edge_agent.model.ids import MemberRef
 from edge_agent.model.records import StoredValueToppedUp
 from edge_agent.model.units import Money
@@ -21,6 +22,7 @@ from tests.app.shop import (
     by_code,
     by_pin,
     by_staff,
+    code_text,
     member,
     nothing_left,
     refused,
@@ -168,3 +170,31 @@ async def test_one_scan_finds_the_member_and_confirms_the_top_up(shop: Shop) -> 
     assert body.confirmed_by == "member_code"
     again = top_up(shop, second=SecondFactor(member_code=code), key="t-2")
     assert await refused(again) == "member_code_used"
+
+
+async def test_row_v12_two_of_a_family_at_once_do_not_pass_the_cap_of_their_account(
+    shop: Shop,
+) -> None:
+    family: dict[str, Any] = {
+        "account": "acc-gold", "account_kind": "family", "pin_hash": "pin:123456",
+    }  # fmt: skip
+    await shop.enrol(member("gold", "gold", **family), member("wife", "gold", **family))
+    both = await asyncio.gather(
+        top_up(shop, 400_000, key="t-1"),
+        top_up(shop, 400_000, ref="wife", key="t-2"),
+        return_exceptions=True,
+    )
+    assert [isinstance(each, StoredValueToppedUp) for each in both] == [True, False]
+
+
+async def test_a_code_that_was_shown_proves_a_charge_or_a_top_up_not_both(shop: Shop) -> None:
+    policy = json.loads(POLICY)
+    policy["classes"]["standard"]["second_factor_above_fen"] = 10_000
+    await shop.publish(json.dumps(policy), version=9)
+    await shop.pos.find_member("code", code_text("gold"))
+    both = await asyncio.gather(
+        shop.settle(await shop.deliver(20_000), STORED, by="gold"),
+        top_up(shop, second=SecondFactor()),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, SaleRefused) for each in both) == 1
