@@ -166,6 +166,93 @@ def _catalogues(database: Database) -> None:
     )
 
 
+_SALES: Final = (
+    """CREATE TABLE standing (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        latest_ms INTEGER NOT NULL DEFAULT 0,
+        stop_all INTEGER NOT NULL DEFAULT 0,
+        fuellings INTEGER NOT NULL DEFAULT 0,
+        volume_ml INTEGER NOT NULL DEFAULT 0,
+        amount_fen INTEGER NOT NULL DEFAULT 0,
+        sales INTEGER NOT NULL DEFAULT 0,
+        payable_fen INTEGER NOT NULL DEFAULT 0,
+        member_sales INTEGER NOT NULL DEFAULT 0,
+        plate_sales INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    """CREATE TABLE sale (
+        position INTEGER PRIMARY KEY,
+        ordinal INTEGER NOT NULL,
+        sale_id TEXT NOT NULL UNIQUE,
+        fuelling_id TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        member_ref TEXT,
+        plate_ref TEXT
+    ) STRICT""",
+    # fuelling_id is NULL for what is no sale
+    """CREATE TABLE idempotency (
+        key TEXT PRIMARY KEY,
+        position INTEGER NOT NULL,
+        fuelling_id TEXT
+    ) STRICT, WITHOUT ROWID""",
+)
+
+_LEASES: Final = (
+    # asset and holder are NULL where a lease was recalled before it came
+    """CREATE TABLE lease (
+        lease_id TEXT PRIMARY KEY,
+        asset TEXT CHECK (asset IN ('balance', 'points', 'coupon', 'budget')),
+        holder TEXT,
+        amount INTEGER NOT NULL,
+        spent INTEGER NOT NULL DEFAULT 0 CHECK (spent BETWEEN 0 AND amount),
+        state TEXT NOT NULL CHECK (state IN ('open', 'frozen', 'closed')),
+        expires_ms INTEGER NOT NULL,
+        template TEXT,
+        member_ref TEXT,
+        from_ms INTEGER NOT NULL DEFAULT 0,
+        until_ms INTEGER NOT NULL DEFAULT 0,
+        holding INTEGER NOT NULL DEFAULT 0,
+        buckets TEXT NOT NULL DEFAULT '[]',
+        drawn TEXT NOT NULL DEFAULT '[]'
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE INDEX lease_open ON lease (asset, holder, expires_ms) WHERE state = 'open'""",
+    """CREATE INDEX lease_due ON lease (expires_ms) WHERE state = 'open'""",
+    """CREATE INDEX lease_coupon ON lease (member_ref, expires_ms)
+    WHERE state = 'open' AND asset = 'coupon'""",
+    """CREATE UNIQUE INDEX lease_coupon_used ON lease (holder)
+    WHERE asset = 'coupon' AND spent > 0""",
+    # who is member, account, plate or floor, a colon, and the reference
+    """CREATE TABLE usage (
+        who TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        sale INTEGER NOT NULL,
+        amount_fen INTEGER NOT NULL,
+        volume_ml INTEGER NOT NULL,
+        PRIMARY KEY (who, at_ms, sale)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE odometer (
+        member_ref TEXT PRIMARY KEY,
+        km INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE member_code (
+        nonce TEXT PRIMARY KEY,
+        expires_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE INDEX member_code_over ON member_code (expires_ms)""",
+)
+
+_MEMBERS: Final = (
+    """CREATE TABLE members (
+        ref TEXT PRIMARY KEY,
+        personal BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE headquarters (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        heard_ms INTEGER
+    ) STRICT""",
+    """INSERT INTO headquarters (id) VALUES (1)""",
+)
+
+
 @MIGRATIONS(name="0004_leases")
 def _leases(database: Database) -> None:
     _run(
@@ -182,84 +269,8 @@ def _leases(database: Database) -> None:
         """DROP TABLE members""",
         """DELETE FROM member_index""",
         """UPDATE catalogue_version SET version = 0 WHERE dataset = 'members'""",
-        """CREATE TABLE standing (
-            id INTEGER PRIMARY KEY CHECK (id = 1),
-            latest_ms INTEGER NOT NULL DEFAULT 0,
-            stop_all INTEGER NOT NULL DEFAULT 0,
-            fuellings INTEGER NOT NULL DEFAULT 0,
-            volume_ml INTEGER NOT NULL DEFAULT 0,
-            amount_fen INTEGER NOT NULL DEFAULT 0,
-            sales INTEGER NOT NULL DEFAULT 0,
-            payable_fen INTEGER NOT NULL DEFAULT 0,
-            member_sales INTEGER NOT NULL DEFAULT 0,
-            plate_sales INTEGER NOT NULL DEFAULT 0
-        ) STRICT""",
-        """CREATE TABLE sale (
-            position INTEGER PRIMARY KEY,
-            ordinal INTEGER NOT NULL,
-            sale_id TEXT NOT NULL UNIQUE,
-            fuelling_id TEXT NOT NULL,
-            at_ms INTEGER NOT NULL,
-            member_ref TEXT,
-            plate_ref TEXT
-        ) STRICT""",
-        # fuelling_id is NULL for what is no sale
-        """CREATE TABLE idempotency (
-            key TEXT PRIMARY KEY,
-            position INTEGER NOT NULL,
-            fuelling_id TEXT
-        ) STRICT, WITHOUT ROWID""",
-        # asset and holder are NULL where a lease was recalled before it came
-        """CREATE TABLE lease (
-            lease_id TEXT PRIMARY KEY,
-            asset TEXT CHECK (asset IN ('balance', 'points', 'coupon', 'budget')),
-            holder TEXT,
-            amount INTEGER NOT NULL,
-            spent INTEGER NOT NULL DEFAULT 0 CHECK (spent BETWEEN 0 AND amount),
-            state TEXT NOT NULL CHECK (state IN ('open', 'frozen', 'closed')),
-            expires_ms INTEGER NOT NULL,
-            template TEXT,
-            member_ref TEXT,
-            from_ms INTEGER NOT NULL DEFAULT 0,
-            until_ms INTEGER NOT NULL DEFAULT 0,
-            holding INTEGER NOT NULL DEFAULT 0,
-            buckets TEXT NOT NULL DEFAULT '[]',
-            drawn TEXT NOT NULL DEFAULT '[]'
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE INDEX lease_open ON lease (asset, holder, expires_ms) WHERE state = 'open'""",
-        """CREATE INDEX lease_due ON lease (expires_ms) WHERE state = 'open'""",
-        """CREATE INDEX lease_coupon ON lease (member_ref, expires_ms)
-        WHERE state = 'open' AND asset = 'coupon'""",
-        """CREATE UNIQUE INDEX lease_coupon_used ON lease (holder)
-        WHERE asset = 'coupon' AND spent > 0""",
-        # who is member, account, plate or floor, a colon, and the reference
-        """CREATE TABLE usage (
-            who TEXT NOT NULL,
-            at_ms INTEGER NOT NULL,
-            sale INTEGER NOT NULL,
-            amount_fen INTEGER NOT NULL,
-            volume_ml INTEGER NOT NULL,
-            PRIMARY KEY (who, at_ms, sale)
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE TABLE odometer (
-            member_ref TEXT PRIMARY KEY,
-            km INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE TABLE member_code (
-            nonce TEXT PRIMARY KEY,
-            expires_ms INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE INDEX member_code_over ON member_code (expires_ms)""",
-        """CREATE TABLE members (
-            ref TEXT PRIMARY KEY,
-            personal BLOB NOT NULL
-        ) STRICT, WITHOUT ROWID""",
-        """CREATE TABLE headquarters (
-            id INTEGER PRIMARY KEY CHECK (id = 1),
-            heard_ms INTEGER
-        ) STRICT""",
-        """INSERT INTO headquarters (id) VALUES (1)""",
     )
+    _run(database, *_SALES, *_LEASES, *_MEMBERS)
 
 
 def migrate(connection: sqlite3.Connection, *, stop_before: str | None = None) -> None:

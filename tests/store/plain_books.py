@@ -38,7 +38,6 @@ class Plain:
     stop_all: bool = False
     seq: int = 0
     latest_ms: int = 0
-    at_ms: int = 0
     now_ms: int = 0
     """By which leases and codes are judged."""
 
@@ -52,7 +51,6 @@ class Plain:
 
     def write(self, bodies: Sequence[RecordBody], at_ms: int) -> None:
         """Write records of one moment, or raise ValueError."""
-        self.at_ms = at_ms
         self.now_ms = max(at_ms, self.latest_ms)
         self.latest_ms = self.now_ms
         cause: Any = None
@@ -182,7 +180,7 @@ class Plain:
         self.used_key(body.idempotency_key, body.sale_id)
         self.state[body.fuelling_id] = "settled"
         self.sales[body.sale_id] = body
-        self.sold_ms[body.sale_id] = self.at_ms
+        self.sold_ms[body.sale_id] = self.latest_ms
         self.order.append((self.seq, body.sale_id))
 
     def sale_refunded(self, body: Any) -> None:

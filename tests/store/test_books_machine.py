@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -530,6 +530,8 @@ def test_books_are_what_a_plain_model_says(
             max_examples=25,
             stateful_step_count=30,
             deadline=None,
+            # A failure is told as it was found: making it smaller takes longer than a test may.
+            phases=(Phase.explicit, Phase.reuse, Phase.generate),
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
