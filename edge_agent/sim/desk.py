@@ -28,6 +28,7 @@ TEMPLATES: Final = (
 """Of the sample policy, of every kind of coupon."""
 FIRST_COUPONS: Final = 24
 DAY_MS: Final = 86_400_000
+PROOF_ABOVE_FEN: Final = 25_000
 
 
 @dataclass(slots=True)
@@ -96,6 +97,14 @@ class Desk:
         self.done["campaign"] += 1
         budget_fen = self.chance.choice((500, 5_000, 50_000))
         self.hq.publish_policy(with_campaign(self.policy, 1 + self.done["campaign"], budget_fen))
+
+
+def strict(policy: str) -> str:
+    """Return a policy that asks for a proof of so little that many a fill needs one."""
+    document: dict[str, dict[str, dict[str, Json]]] = json.loads(policy)
+    for limits in document["classes"].values():
+        limits["second_factor_above_fen"] = PROOF_ABOVE_FEN
+    return json.dumps(document, ensure_ascii=False)
 
 
 def with_campaign(policy: str, version: int, budget_fen: int) -> str:

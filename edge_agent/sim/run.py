@@ -28,7 +28,7 @@ from edge_agent.model.records import AssetMoved
 from edge_agent.model.station import BusPlan, FpPlan, Grade, NozzlePlan, StationPlan
 from edge_agent.sim.checks import Rest, bodies_of, violations
 from edge_agent.sim.customers import Customers
-from edge_agent.sim.desk import Desk
+from edge_agent.sim.desk import Desk, strict
 from edge_agent.sim.headquarters import SimHeadquarters
 from edge_agent.sim.members import invent
 from edge_agent.sim.memory_broker import MemoryBroker
@@ -160,7 +160,7 @@ class _Story:
         yard = Yard(plan, clock, self._chance("line"))
         world = World(plan, self.seed, self.folder, clock, broker, hq, yard)
         invented = invent(self._chance("members"), STATION, clock.wall_ms())
-        people, policy = [person for person, _ in invented], POLICY.read_text(encoding="utf-8")
+        people, policy = [each for each, _ in invented], strict(POLICY.read_text(encoding="utf-8"))
         hq.open_for_business(STATION, PRICES, policy, [enrolled for _, enrolled in invented])
         desk = Desk(hq, people, self._chance("desk"), policy)
         desk.open()
@@ -181,6 +181,8 @@ class _Story:
             group.create_task(misfortune.run())
         found = [] if await world.come_to_rest() else ["the station did not come to rest"]
         found += world.failures
+        if serving.done():
+            found.append(f"headquarters: {serving.exception()!r}")
         hq.audit_all()
         ledger = world.ledger()
         found += violations(_rest(world, ledger))

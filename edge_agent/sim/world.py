@@ -173,7 +173,13 @@ class World:
 
         task = process.spawn(answered())
         await asyncio.wait({task}, timeout=ANSWER_S)
-        return task.result() if task.done() and not task.cancelled() else None
+        if not task.done() or task.cancelled():
+            return None
+        trouble = task.exception()
+        if trouble is not None:  # nothing that people ask may fail but by being refused
+            self.failures.append(f"agent: {type(trouble).__name__}: {trouble}")
+            return None
+        return task.result()
 
     def _uplink(self) -> MemoryUplink:
         if self._client is not None:

@@ -13,19 +13,20 @@ from typing import Any
 
 import pytest
 
-from edge_agent.core import ending, fuelling, reconciliation, recovery
+from edge_agent.core import ending, fuelling, reconciliation, recovery, risk, spending
 from edge_agent.core.point import Moment, Point, Step
 from edge_agent.core.reconciliation import Delivered
 from edge_agent.model.dispenser import FuellingEnded, LinkChanged
 from edge_agent.model.errors import ConfigRefused
 from edge_agent.model.ids import FpId, LogicalNozzle
-from edge_agent.model.membership import Account
-from edge_agent.model.records import NozzleTotals, StoredValueMoved
-from edge_agent.model.units import Money, UnitPrice, amount_of
-from edge_agent.sim import run as story
+from edge_agent.model.leases import Lease
+from edge_agent.model.records import AssetMoved, NozzleTotals
+from edge_agent.model.units import UnitPrice, amount_of
 from edge_agent.sim.run import Outcome, simulate
 from edge_agent.store import rules
+from hq.asset_audit import AssetAudit
 from hq.audit import Audit
+from hq.points import PointsDesk
 
 REPOSITORY = Path(__file__).parents[2]
 PRINT_HEAD = """
@@ -43,6 +44,8 @@ def test_a_quiet_morning_sells_and_settles() -> None:
     outcome = run(1, hours=1.0)
     assert outcome.violations == []
     assert outcome.sales > 5
+    assert outcome.records_by_kind["asset.moved balance"] > 0
+    assert outcome.records_by_kind["points.earned"] > 0
     assert outcome.starts == 1
 
 
@@ -122,19 +125,45 @@ def hq_counts_recovered_fuellings_twice(monkeypatch: pytest.MonkeyPatch) -> None
 
     def completed(self: Audit, entry: Any) -> Any:
         if '"origin":"observed"' not in entry.body:
-            self._add(entry.station, volume_ml=json.loads(entry.body)["volume_ml"])
+            self._books.add(entry.station, volume_ml=json.loads(entry.body)["volume_ml"])
         return genuine(self, entry)
 
     monkeypatch.setattr(Audit, "_completed", completed)
 
 
-def grants_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An account may spend what it was granted, again and again."""
-    monkeypatch.setattr(story, "GRANTS_FEN", (5_000,))
-    monkeypatch.setattr(Account, "available", property(lambda _: Money(10_000_000)))
+def leases_are_bottomless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is leased may be spent again and again."""
+    monkeypatch.setattr(Lease, "available", lambda _lease, _now_ms: 10_000_000)
     lenient = dict(rules._RULES)
-    del lenient[StoredValueMoved]
+    del lenient[AssetMoved]
     monkeypatch.setattr(rules, "_RULES", lenient)
+
+
+def coupons_are_never_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coupon lowers a price and stays as it was."""
+    monkeypatch.setattr(spending, "_coupons", lambda *_: ())
+    monkeypatch.setattr(rules, "judge_sale", lambda *_: None)
+
+
+def nobody_has_to_prove_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much it is, stored value is charged at a touch."""
+    monkeypatch.setattr(risk, "assess", lambda *_, **__: risk.ALLOWED)
+
+
+def hq_keeps_what_is_refunded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headquarters reads that something was given back, and books nothing."""
+    monkeypatch.setattr(AssetAudit, "_given_back", lambda *_: [])
+
+
+def hq_credits_points_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headquarters books what a sale earned on both sides of midnight."""
+    genuine = PointsDesk._credit
+
+    def credit(self: PointsDesk, body: Any, cause: Any) -> str | None:
+        self._vault.credit("points", body.member_ref, body.points, cause, body.expires_ms)
+        return genuine(self, body, cause)
+
+    monkeypatch.setattr(PointsDesk, "_credit", credit)
 
 
 def a_lost_link_ends_the_fuelling(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,11 +180,15 @@ def a_lost_link_ends_the_fuelling(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("plant", "seed", "faults", "seen"),
     [
-        (display_is_trusted, 5, ("alone", "kill"), "fuel:"),
+        (display_is_trusted, 4, ("alone", "kill"), "fuel:"),
         (unseen_sales_are_dropped, 4, ("alone",), "fuel:"),
-        (amounts_are_recomputed, 6, (), "money:"),
+        (amounts_are_recomputed, 7, (), "money:"),
         (hq_counts_recovered_fuellings_twice, 5, ("alone", "kill"), "hq:"),
-        (grants_are_forgotten, 5, (), "overspent"),
+        (leases_are_bottomless, 3, (), "contradict"),
+        (coupons_are_never_used_up, 2, (), "money:"),
+        (nobody_has_to_prove_anything, 3, (), "unproved"),
+        (hq_keeps_what_is_refunded, 12, (), "held:"),
+        (hq_credits_points_twice, 1, (), "held:"),
         (a_lost_link_ends_the_fuelling, 4, ("cut", "loss"), "rest"),
     ],
 )
