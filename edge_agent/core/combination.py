@@ -17,7 +17,6 @@ the most wanted on, and each is taken that some combination which reaches the li
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 from edge_agent.core.slot_search import Key, cheapest_choice
 from edge_agent.core.worth import Bid, Figures
@@ -124,36 +123,82 @@ def _most_wanted(able: Sequence[Bid], excluded: Mapping[int, int], figures: Figu
     What is known to reach the limit is `reached`, the bits of a combination. A bid that it holds
     can be taken without looking further.
     """
-    hands, reached = _fewest_coupons(able, excluded, figures)
+    hands = _Hands(able, excluded, figures)
+    reached = hands.fewest_coupons()
     taken = 0
     for bid in able:
         if bid.bit & reached:
             taken |= bid.bit
         else:
-            for hand in hands:
-                found = _reach([*hand], taken | bid.bit, excluded, figures)
-                if found is not None:
-                    taken, reached = taken | bid.bit, found
-                    break
+            found = hands.reaching(taken | bid.bit)
+            if found is not None:
+                taken, reached = taken | bid.bit, found
     return [bid for bid in able if bid.bit & taken]
 
 
-def _fewest_coupons(
-    able: Sequence[Bid], excluded: Mapping[int, int], figures: Figures
-) -> tuple[list[list[Bid]], int]:
-    """Return what may be used with as few coupons as reach the limit, and one such combination."""
-    coupons = [bid for bid in able if bid.candidate.coupon is not None]
-    for count in range(len(coupons) + 1):
-        hands, reached = [], 0
-        for kept in combinations([bid.bit for bid in coupons], count):
-            hand = [bid for bid in able if bid.candidate.coupon is None or bid.bit in kept]
-            found = _reach(hand, sum(kept), excluded, figures)
+class _Hands:
+    """Looks for combinations that reach the limit with so many coupons and no more.
+
+    Coupons are tried from the dearest on, coupons of one template as one, and nothing is tried that
+    would not reach the limit even if every offer counted from the highest base.
+    """
+
+    __slots__ = ("count", "coupons", "excluded", "figures", "needed", "offers", "worths")
+
+    def __init__(self, able: Sequence[Bid], excluded: Mapping[int, int], figures: Figures) -> None:
+        self.excluded, self.figures, self.count = excluded, figures, 0
+        self.worths = {
+            bid.bit: bid.worth(figures.highest_base(bid.offer.stage), figures) for bid in able
+        }
+        self.offers = [bid for bid in able if bid.candidate.coupon is None]
+        coupons = [bid for bid in able if bid.candidate.coupon is not None]
+        self.coupons = sorted(coupons, key=lambda bid: (-self.worths[bid.bit], bid.offer.id))
+        slots: dict[str, int] = {}
+        for bid in self.offers:
+            slots[bid.slot] = max(slots.get(bid.slot, 0), self.worths[bid.bit])
+        self.needed = figures.listed_fen - figures.least_fen - sum(slots.values())
+        """What coupons have to take off at the least."""
+
+    def fewest_coupons(self) -> int:
+        """Return a combination that reaches the limit, and use as few coupons from now on."""
+        for count in range(len(self.coupons) + 1):
+            self.count = count
+            found = self.reaching(0)
             if found is not None:
-                hands.append(hand)
-                reached = reached or found
-        if hands:
-            return hands, reached
-    raise ValueError("no combination reaches the limit")
+                return found
+        raise ValueError("no combination reaches the limit")
+
+    def reaching(self, forced: int) -> int | None:
+        """Return the bits of a combination that holds what is forced, or None."""
+        held = [bid for bid in self.coupons if bid.bit & forced]
+        free = [bid for bid in self.coupons if not bid.bit & forced]
+        return self._with(held, free, self.count - len(held), forced)
+
+    def _with(
+        self, hand: Sequence[Bid], free: Sequence[Bid], spare: int, forced: int
+    ) -> int | None:
+        """Add so many of the free coupons to those in hand, until the limit is reached."""
+        worths = self.worths
+        left = self.needed - sum(worths[bid.bit] for bid in hand)
+        if spare <= 0:
+            enough = spare == 0 and left <= 0
+            among = [*self.offers, *hand]
+            return _reach(among, forced, self.excluded, self.figures) if enough else None
+        passed = ""
+        for place, bid in enumerate(free):
+            if sum(worths[each.bit] for each in free[place : place + spare]) < left:
+                return None
+            if bid.offer.id == passed or self._clashes(bid, hand):
+                continue
+            found = self._with([*hand, bid], free[place + 1 :], spare - 1, forced | bid.bit)
+            if found is not None:
+                return found
+            passed = bid.offer.id
+        return None
+
+    def _clashes(self, bid: Bid, hand: Sequence[Bid]) -> bool:
+        enemies = self.excluded.get(bid.bit, 0)
+        return any(each.bit & enemies or each.slot == bid.slot for each in hand)
 
 
 def _reach(
