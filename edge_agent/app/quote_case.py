@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from edge_agent.core.promotions import quote
 from edge_agent.model.canonical import Json
@@ -15,6 +16,7 @@ from edge_agent.model.errors import Problem, SaleRefused
 from edge_agent.model.ids import GradeId, MemberRef
 from edge_agent.model.policy import NO_POLICY, Policy, load_policy
 from edge_agent.model.policy.offers import PlateColourName
+from edge_agent.model.policy.reading import nearest_of, refuse_repeated_keys
 from edge_agent.model.quote import (
     AppliedLine,
     BenefitLine,
@@ -102,6 +104,14 @@ class _Case(_Part):
     """What is left of campaigns' budgets, in fen by offer."""
 
 
+_PARTS: Final[Mapping[int | str, type[_Part]]] = {
+    "member": _Buyer,
+    "fuelling": _Delivery,
+    "goods": _Goods,
+    "coupons": _Coupon,
+}
+
+
 def quote_case(case_json: str, read_policy: ReadPolicy) -> str:
     """Price one case: policy, member, fuelling, time. The answer is JSON with sorted keys.
 
@@ -109,15 +119,50 @@ def quote_case(case_json: str, read_policy: ReadPolicy) -> str:
         SaleRefused: the case is malformed (`quote_case_refused`); `detail` names the place.
         PolicyRefused: the policy is.
     """
-    try:
-        case = _Case.model_validate_json(case_json)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
-        raise SaleRefused(CASE_REFUSED, detail) from None
+    case = _read(case_json)
     policy = _policy(case, read_policy)
     answer = answer_of(quote(_request(case, policy), policy))
+    answer["doubts"] = _doubts(case, policy)
     return json.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _read(case_json: str) -> _Case:
+    try:
+        json.loads(case_json, object_pairs_hook=refuse_repeated_keys)
+        return _Case.model_validate_json(case_json)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise SaleRefused(CASE_REFUSED, "; ".join(map(_complaint, found))) from None
+    except (ValueError, RecursionError) as error:
+        raise SaleRefused(CASE_REFUSED, str(error)) from None
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """Return where a case is wrong and how, with what was probably meant."""
+    steps, message = error["loc"], error["msg"]
+    if error["type"] == "extra_forbidden":
+        table = next((_PARTS[step] for step in reversed(steps[:-1]) if step in _PARTS), _Case)
+        message = "unknown key" + nearest_of(str(steps[-1]), table.model_fields)
+    elif error["type"] == "timezone_aware":
+        message = "the offset from UTC is missing, such as +08:00"
+    place = ".".join(map(str, steps))
+    return f"{place}: {message}" if place else message
+
+
+def _doubts(case: _Case, policy: Policy) -> list[Json]:
+    """Say what is allowed, since a station may meet it, but in a case was probably not meant."""
+    found: list[Json] = []
+    tiers, grades = [each.code for each in policy.tiers], [each.code for each in policy.grades]
+    tier, grade = None if case.member is None else case.member.tier, case.fuelling.grade
+    if tier is not None and tiers and tier not in tiers:
+        near = nearest_of(tier, tiers)
+        found.append(f"member.tier: the policy has no tier {tier!r}{near}")
+    if grades and grade not in grades:
+        known = ", ".join(grades)
+        found.append(f"fuelling.grade: the policy has no grade {grade!r}; it has {known}")
+    if case.paid_otherwise_fen and case.paying is None:
+        found.append("paid_otherwise_fen: counts only with paying, what takes the rest")
+    return found
 
 
 def answer_of(quoted: Quote) -> dict[str, Json]:

@@ -57,3 +57,8 @@ def text_or(fields: JsonObject, key: str, instead: str = "-") -> str:
 def flag(fields: JsonObject, key: str) -> bool:
     """Return whether something holds."""
     return fields.get(key) is True
+
+
+def strings(value: object) -> list[str]:
+    """Return a list of texts; what is none is left out."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,10 +11,9 @@ import typer
 
 from edge_agent.cli.answers import JsonObject
 from edge_agent.cli.invocation import JsonOption, books_of, group
-from edge_agent.cli.quote import POLICY_UNREADABLE
+from edge_agent.cli.quote import policy_text
 from edge_agent.cli.speech import Exit, answer, language, say, talk
 from edge_agent.cli.tables import clock_time, facts, litres, table, yuan
-from edge_agent.model.errors import PolicyRefused
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -41,7 +39,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Judge a policy by its form, the law and sense; exit code 1 when it must not come in force."""
     from edge_agent.model.policy import advice, examine_policy  # noqa: PLC0415
 
-    found = examine_policy(_text(file))
+    found = examine_policy(policy_text(file))
     hints = [] if found.policy is None else advice(found.policy)
     version = None if found.policy is None else found.policy.version
     if as_json:
@@ -76,7 +74,7 @@ def _tell(found: list[Breach] | tuple[Breach, ...], what: str) -> None:
     for breach in found:
         texts = (breach.text_en, breach.text_zh)
         first, second = texts if language() == "en" else texts[::-1]
-        print(f"{what} [{breach.rule}] {breach.place}\n  {first}\n  {second}")
+        print(f"{what} [{breach.rule}] {breach.place}".rstrip() + f"\n  {first}\n  {second}")
 
 
 @app.command(help=say("Print the JSON Schema of policies.", "输出政策的 JSON Schema。"))
@@ -176,7 +174,7 @@ def replay(
     from edge_agent.observe.clock import SystemClock  # noqa: PLC0415
     from edge_agent.store.past_sales import sales_since  # noqa: PLC0415
 
-    text, path = _text(file), books_of(context)
+    text, path = policy_text(file), books_of(context)
     policy = _read(text, file)
     began = time.monotonic()
     since_ms = SystemClock().wall_ms() - days * _DAY_MS
@@ -288,15 +286,8 @@ def _budgets(policy: Policy) -> dict[str, int]:
 # --- files --------------------------------------------------------------------------------------
 
 
-def _text(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyRefused(POLICY_UNREADABLE, f"{file}: {error}") from error
-
-
 def _policy(file: Path) -> Policy:
-    return _read(_text(file), file)
+    return _read(policy_text(file), file)
 
 
 def _read(text: str, file: Path) -> Policy:

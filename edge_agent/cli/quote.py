@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_agent.cli.answers import JsonObject, as_object, number, objects, text
+from edge_agent.cli.answers import JsonObject, as_object, number, objects, strings, text
 from edge_agent.cli.invocation import JsonOption
-from edge_agent.cli.speech import language, say
+from edge_agent.cli.speech import language, say, talk
 from edge_agent.cli.tables import facts, table, yuan
+from edge_agent.cli.texts import read_text
 from edge_agent.model.errors import PolicyRefused, Problem, SaleRefused
 
 CASE_UNREADABLE = Problem(
@@ -34,25 +34,21 @@ def quote(
     from edge_agent.app.quote_case import quote_case  # noqa: PLC0415
 
     beside = Path() if str(file) == "-" else file.parent
-    answered = quote_case(_case(file), lambda name: _policy(beside / name))
-    if as_json:
-        print(answered)
-    else:
-        print(_shown(as_object(json.loads(answered))))
+    case = read_text(file, lambda why: SaleRefused(CASE_UNREADABLE, why))
+    answered = quote_case(case, lambda name: policy_text(beside / name))
+    found = as_object(json.loads(answered))
+    for doubt in strings(found.get("doubts")):
+        talk(f"{say('Is this meant?', '请核对：')} {doubt}")
+    print(answered if as_json else _shown(found))
 
 
-def _case(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SaleRefused(CASE_UNREADABLE, f"{file}: {error}") from error
+def policy_text(file: Path) -> str:
+    """Return the text of a policy's file; `-` is stdin.
 
-
-def _policy(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyRefused(POLICY_UNREADABLE, f"{path}: {error}") from error
+    Raises:
+        PolicyRefused: it cannot be read.
+    """
+    return read_text(file, lambda why: PolicyRefused(POLICY_UNREADABLE, why))
 
 
 def _shown(found: JsonObject) -> str:
@@ -84,7 +80,7 @@ def _shown(found: JsonObject) -> str:
     ]
     if rejected:
         head = (say("Not applied", "未享受"), say("Reason", "原因"), "")
-        parts.append(table(head, rejected))
+        parts.append(table(head, rejected, whole_last=True))
     if found.get("next_step") is not None:
         parts.append(text(as_object(found.get("next_step")), words))
     return "\n\n".join(parts)

@@ -37,18 +37,25 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
     return blanks + text if right else text + blanks
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    whole_last: bool = False,
+) -> str:
     """Return a table; the columns named in `right` hold figures. The widest column gives way.
 
     Args:
         head: the columns' names.
         rows: one text a column each.
         right: indices of the columns that are set to the right.
+        whole_last: the last column is never cut, however wide the table becomes.
     """
     lines = [list(head), *(list(row) for row in rows)]
     columns = [max(width(line[i]) for line in lines) for i in range(len(head))]
     room = WIDTH - len(GAP) * (len(head) - 1)
-    while sum(columns) > room:
+    while not whole_last and sum(columns) > room:
         columns[columns.index(max(columns))] -= 1
     return "\n".join(
         GAP.join(

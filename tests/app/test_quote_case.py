@@ -66,6 +66,7 @@ def test_the_stable_keys_are_there_without_a_policy_too() -> None:
         "points_earned": 0,
         "next_step": None,
         "policy_version": 0,
+        "doubts": [],
     }
 
 
@@ -105,6 +106,24 @@ def test_a_wrong_case_names_the_place(wrong: dict[str, Any], place: str) -> None
         priced(case(**wrong))
     assert caught.value.problem.code == "quote_case_refused"
     assert place in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "Input should be an object"),
+        ('{"fueling": 1}', "fueling: unknown key; nearest known is 'fuelling'"),
+        ('{"member": {"teir": "x"}}', "member.teir: unknown key; nearest known is 'tier'"),
+        ('{"coupons": [{"serail": "x"}]}', "coupons.0.serail: unknown key; nearest known is"),
+        ('{"at": "2026-11-03T12:00:00"}', "at: the offset from UTC is missing, such as +08:00"),
+        ('{"at": 1, "at": 2}', "the key 'at' stands twice in one table"),
+    ],
+)
+def test_a_wrong_case_says_what_was_meant(text: str, said: str) -> None:
+    with pytest.raises(SaleRefused) as caught:
+        quote_case(text, lambda _: "")
+    assert said in caught.value.detail
 
 
 def test_a_wrong_policy_names_its_file() -> None:

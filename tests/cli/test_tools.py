@@ -43,6 +43,66 @@ def test_a_malformed_case_is_refused(edge_agent: CommandLine, text: str, code: s
     assert (ran.code, ran.err.split(":")[0]) == (1, code)
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "quote_case_refused"),
+        (b"{}", "quote_case_refused"),
+        (b"[" * 100_000, "quote_case_refused"),
+        ("汽油".encode("gbk"), "case_unreadable"),
+        ("{}".encode("utf-16"), "case_unreadable"),
+    ],
+)
+def test_what_is_no_case_is_told(
+    edge_agent: CommandLine, tmp_path: Path, content: bytes, code: str
+) -> None:
+    file = tmp_path / "case.json"
+    file.write_bytes(content)
+    ran = edge_agent("quote", str(file), "--json")
+    assert (ran.code, ran.out, ran.err.split(":")[0]) == (1, "", code)
+    assert "\n  : " not in ran.err
+    if code == "case_unreadable":
+        assert "case.json is not UTF-8: save it as UTF-8" in ran.err
+
+
+def test_bytes_that_are_no_text_on_stdin_are_told(edge_agent: CommandLine) -> None:
+    stdin = "汽油".encode("gbk").decode("utf-8", "surrogateescape")
+    assert edge_agent("quote", "-", stdin=stdin).err.startswith("case_unreadable")
+    assert edge_agent("policy", "check", "-", stdin=stdin).err.startswith("policy_unreadable")
+
+
+def test_a_byte_order_mark_is_no_text(edge_agent: CommandLine, tmp_path: Path) -> None:
+    policy = (ROOT / "config" / "policy.json").read_text(encoding="utf-8")
+    (tmp_path / "policy.json").write_text(policy, encoding="utf-8-sig")
+    case = json.loads(CASES[0].read_text(encoding="utf-8")) | {"policy": "policy.json"}
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(case), encoding="utf-8-sig")
+    assert edge_agent("quote", str(file)).code == 0
+    assert edge_agent("quote", "-", stdin=f"\ufeff{json.dumps(case | {'policy': None})}").code == 0
+    assert edge_agent("policy", "check", str(tmp_path / "policy.json")).code == 0
+
+
+def test_reasons_are_told_to_the_end(edge_agent: CommandLine) -> None:
+    silver = ROOT / "config" / "examples" / "quotes" / "silver-percent.json"
+    ran = edge_agent("quote", str(silver))
+    assert "(53.00 yuan more and it applies)" in ran.out
+    assert "…" not in ran.out
+
+
+def test_what_was_probably_not_meant_is_asked(edge_agent: CommandLine) -> None:
+    case = json.loads(CASES[0].read_text(encoding="utf-8")) | {
+        "policy": str(ROOT / "config" / "policy.json"), "member": {"tier": "glod"},
+        "paying": None, "paid_otherwise_fen": 100,
+    }  # fmt: skip
+    case["fuelling"]["grade"] = "93"
+    ran = edge_agent("quote", "-", "--json", stdin=json.dumps(case))
+    assert ran.code == 0
+    assert "member.tier: the policy has no tier 'glod'; nearest known is 'gold'" in ran.err
+    assert [doubt.split(":")[0] for doubt in ran.json["doubts"]] == [
+        "member.tier", "fuelling.grade", "paid_otherwise_fen",
+    ]  # fmt: skip
+
+
 def test_absent_files_are_told(edge_agent: CommandLine, tmp_path: Path) -> None:
     assert edge_agent("quote", "absent.json").err.startswith("case_unreadable")
     case = json.loads(CASES[0].read_text(encoding="utf-8")) | {"policy": "absent.json"}

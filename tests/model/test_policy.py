@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -275,3 +276,24 @@ def test_without_a_policy_nothing_is_allowed_that_needs_one() -> None:
     assert not NO_POLICY.plate_pay.enabled
     assert not NO_POLICY.auto_authorise.enabled
     assert NO_POLICY.unpaid_limit == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "zh", "en"),
+    [
+        ({"off_bp": 2.5}, "off_bp", "须为整数", "valid integer"),
+        ({"off_bp": 0}, "off_bp", "不得小于1", "greater than or equal to 1"),
+        ({"text_zh": ""}, "text_zh", "文字太短，至少1字", "at least 1 character"),
+        ({"of_bp": 1}, "of_bp", "未知的键，请核对拼写；最接近的是 'off_bp'", "unknown key"),
+        ({"kind": "percent"}, "kind", "未知的 kind；最接近的是 'percent_off'", "'percent'"),
+        ({"group": "spend-save"}, "stage", "政策自相矛盾", "offers of two stages"),
+    ],
+)
+def test_faults_of_form_are_told_by_place_and_in_both_languages(
+    raw: dict[str, Any], change: dict[str, Any], place: str, zh: str, en: str
+) -> None:
+    raw["offers"][0].update(change)
+    breaches = examine_policy(json.dumps(raw)).breaches
+    [found] = [each for each in breaches if zh in each.text_zh]
+    assert re.fullmatch(rf"offers\[\d+\]\.{place}", found.place)
+    assert en in found.text_en

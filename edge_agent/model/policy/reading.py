@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from pydantic_core import ErrorDetails
 from edge_agent.model.errors import PolicyRefused, Problem
 from edge_agent.model.policy.breach import Breach, PolicyUnlawful
 from edge_agent.model.policy.calendar import Calendar
+from edge_agent.model.policy.complaints import in_chinese
 from edge_agent.model.policy.coupons import CouponTemplate
 from edge_agent.model.policy.limits import (
     AutoAuthorise,
@@ -91,7 +93,7 @@ def _read(json_text: str) -> Examination:
     if len(json_text.encode()) > MAX_POLICY_BYTES:
         return _unreadable(_MALFORMED, f"larger than {MAX_POLICY_BYTES} bytes")
     try:
-        json.loads(json_text, object_pairs_hook=_refuse_twice)
+        json.loads(json_text, object_pairs_hook=refuse_repeated_keys)
     except (ValueError, RecursionError) as error:
         return _unreadable(_MALFORMED, str(error))
     try:
@@ -162,6 +164,9 @@ _PARTS: Final[Mapping[str, type[PolicyPart]]] = {
     "auto_authorise": AutoAuthorise,
 }
 _KINDS: Final = tuple(OFFER_KINDS)
+_NEAREST: Final = "; nearest known is"
+_NAMED: Final = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*): (.+)", re.DOTALL)
+"""What is wrong with the policy as a whole names its place itself."""
 
 
 def _innermost(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -192,13 +197,19 @@ def _breaches_of(error: ErrorDetails) -> Iterator[Breach]:
         return
     place = _place(error["loc"])
     message = error["msg"].removeprefix("Value error, ")
+    if not place and (named := _NAMED.match(message)):
+        place, message = named.groups()
+    hint = ""
     if error["type"] == "extra_forbidden":
-        message = "unknown key" + _nearest(str(error["loc"][-1]), _known_keys(error["loc"]))
+        hint = nearest_of(str(error["loc"][-1]), _known_keys(error["loc"]))
+        message = f"unknown key{hint}"
     elif error["type"] == "union_tag_invalid":
         tag = str(context.get("tag", ""))
-        message, place = f"unknown kind {tag!r}{_nearest(tag, _KINDS)}", f"{place}.kind"
+        hint = nearest_of(tag, _KINDS)
+        message, place = f"unknown kind {tag!r}{hint}", f"{place}.kind"
     problem = _problem_of([error])
-    yield Breach(problem.code, place, problem.text_zh, message)
+    text_zh = in_chinese(error) or problem.text_zh
+    yield Breach(problem.code, place, text_zh + hint.replace(_NEAREST, "；最接近的是"), message)
 
 
 def _place(steps: Iterable[int | str]) -> str:
@@ -218,12 +229,18 @@ def _known_keys(loc: Sequence[int | str]) -> list[str]:
     return list(Policy.model_fields)
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def nearest_of(word: str, known: Iterable[str]) -> str:
+    """Return what is added to an unknown word: the nearest known one, if any is near."""
     near = get_close_matches(word, list(known), n=1)
-    return f"; nearest known is {near[0]!r}" if near else ""
+    return f"{_NEAREST} {near[0]!r}" if near else ""
 
 
-def _refuse_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a table of a JSON object, for `json.loads`.
+
+    Raises:
+        ValueError: a key stands in it twice, of which a reader would take one without a word.
+    """
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
