@@ -22,11 +22,14 @@ from hq.coupons import CouponDesk
 from hq.enrolment import cap_of
 from hq.findings import Row, Troubles
 from hq.holdings import Cause, Vault
+from hq.intake import Finding
 from hq.leases import DAY_MS, HeldLease, LeaseDesk
 from hq.owing import Owing
 from hq.points import PointsDesk
 from hq.standing import StandingPlan
 
+CLOCK_SLACK_MS = 300_000
+"""By so much a station's clock may be ahead of ours without anybody being told."""
 CODES_KEPT_MS = 90 * DAY_MS
 """A station that was away so long may still tell of a code that was shown twice."""
 
@@ -44,6 +47,7 @@ class AssetAudit:
         standing: StandingPlan,
         desk: CatalogueDesk,
     ) -> None:
+        self._books = books
         self._db = books.connection
         self._vault = vault
         self._leases = leases
@@ -87,7 +91,7 @@ class AssetAudit:
         if lease.state == "open":
             self._leases.end(lease, "closed", _cause(row, f"lease_{body.reason}"))
             if body.reason == "expired":
-                self._standing.wake(lease.asset, lease.holder)
+                self._expired(row, lease)
         else:
             self._db.execute(
                 "UPDATE lease SET state = 'closed' WHERE lease_id = ?", (body.lease_id,)
@@ -96,6 +100,16 @@ class AssetAudit:
             detail = f"{_named(body.lease_id)}: {lease.spent} spent here, {body.spent} there"
             return [("lease_spent_differs", detail)]
         return []
+
+    def _expired(self, row: Row, lease: HeldLease) -> None:
+        """Make another lease soon, unless the station lives in the future: there it would be over
+        as soon as it came, and the next one too."""
+        early_ms = lease.expires_ms - row.now_ms
+        if early_ms <= CLOCK_SLACK_MS:
+            self._standing.wake(lease.asset, lease.holder)
+            return
+        ahead = Finding(0, "lease_closed_early", f"{_named(lease.lease_id)}: by {early_ms} ms")
+        self._books.raise_alarm(row.station, row.epoch, ahead, row.now_ms)
 
     # --- movements -------------------------------------------------------------------------------
 
@@ -239,7 +253,9 @@ class AssetAudit:
     def code_used(self, row: Row) -> Troubles:
         """Read that a dynamic code was believed; nobody else may have believed it."""
         body = MemberCodeUsed.model_validate_json(row.body)
-        self._db.execute("DELETE FROM code_used WHERE expires_ms < ?", (row.at_ms - CODES_KEPT_MS,))
+        self._db.execute(
+            "DELETE FROM code_used WHERE expires_ms < ?", (row.now_ms - CODES_KEPT_MS,)
+        )
         added = self._db.execute(
             "INSERT OR IGNORE INTO code_used (nonce, station, member_ref, expires_ms)"
             " VALUES (?, ?, ?, ?)",

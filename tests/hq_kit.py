@@ -247,8 +247,8 @@ def alarms(hq: Headquarters) -> list[tuple[int, str]]:
     return [(seq, code) for seq, code in rows]
 
 
-def audit_all(hq: Headquarters) -> None:
-    while hq.examine(100, NOW):
+def audit_all(hq: Headquarters, now_ms: int = NOW) -> None:
+    while hq.examine(100, now_ms):
         pass
 
 

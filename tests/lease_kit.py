@@ -163,13 +163,17 @@ class LeaseStation:
 
     def tell(self) -> None:
         """Send what was written; headquarters reads it."""
+        self.tell_at(self.now_ms)
+
+    def tell_at(self, now_ms: int) -> None:
+        """Send what was written; headquarters, whose clock shows this, reads it."""
         for records in self.past:
-            self.hq.handle([batch(records, self.name)], self.now_ms)
+            self.hq.handle([batch(records, self.name)], now_ms)
         self.past.clear()
         if self.sent < len(self.records):
-            self.hq.handle([batch(self.records[self.sent :], self.name)], self.now_ms)
+            self.hq.handle([batch(self.records[self.sent :], self.name)], now_ms)
             self.sent = len(self.records)
-        audit_all(self.hq)
+        audit_all(self.hq, now_ms)
 
     def publish(self) -> None:
         """Let headquarters publish; take what is for this station."""

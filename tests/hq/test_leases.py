@@ -247,9 +247,9 @@ def test_what_is_said_of_a_lease_must_be_what_is_known_of_it() -> None:
     hq = banking()
     station = up(hq)
     lease_id = only_lease(station)
-    station.write(LeaseClosed(lease_id=lease_id, spent=7, reason="expired"))
-    station.write(LeaseClosed(lease_id=lease_id, spent=7, reason="expired"))
-    station.write(LeaseClosed(lease_id="nobody's", spent=0, reason="expired"))
+    station.write(LeaseClosed(lease_id=lease_id, spent=7, reason="recalled"))
+    station.write(LeaseClosed(lease_id=lease_id, spent=7, reason="recalled"))
+    station.write(LeaseClosed(lease_id="nobody's", spent=0, reason="recalled"))
     station.tell()
     assert codes(hq) == ["lease_spent_differs", "lease_closed_twice", "lease_unknown"]
     assert proved(hq)
@@ -259,7 +259,7 @@ def test_a_closed_lease_pays_no_more() -> None:
     hq = banking()
     station = up(hq)
     lease_id = only_lease(station)
-    station.write(LeaseClosed(lease_id=lease_id, spent=0, reason="expired"))
+    station.write(LeaseClosed(lease_id=lease_id, spent=0, reason="recalled"))
     sale = settled_for(station, 30)
     station.write(
         AssetMoved(

@@ -53,3 +53,14 @@ def test_used_codes_are_kept_until_no_station_can_tell_of_them_any_more() -> Non
     station.tell()
     left = hq.books.connection.execute("SELECT nonce FROM code_used").fetchall()
     assert left == [("n-2",)]
+
+
+def test_a_station_whose_clock_is_ahead_makes_nobody_forget_used_codes() -> None:
+    hq = banking()
+    first, ahead = LeaseStation(hq), LeaseStation(hq, "S-2")
+    first.append(used())
+    first.tell()
+    ahead.now_ms += 400 * DAY_MS
+    ahead.append(used("n-2", ahead.now_ms), used())
+    ahead.tell_at(NOW)
+    assert codes(hq) == ["code_used_twice"]

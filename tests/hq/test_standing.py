@@ -122,6 +122,21 @@ def test_a_home_that_was_left_lets_its_lease_run_out() -> None:
     assert first.available("balance", "a-1") == 0
 
 
+def test_s27_a_station_that_lives_in_the_future_is_not_lent_to_over_and_over() -> None:
+    hq = banking()
+    enrol(hq, "m-2")
+    (station,) = up(hq, STATION)
+    for _ in range(10):
+        station.now_ms += 400 * DAY_MS
+        station.close_due()
+        station.tell_at(NOW + 60_000)
+        station.take(hq.publish(NOW + 60_000))
+        station.now_ms -= 400 * DAY_MS
+    assert len(station.leases) == 2
+    assert codes(hq) == ["lease_closed_early"], "once, however many leases"
+    assert lent(hq) == (100_000, 0)
+
+
 def test_row_r5_nothing_is_set_aside_for_a_locked_member_and_what_was_is_called_back() -> None:
     hq = banking(opening_points=[(NOW + 90 * DAY_MS, 500)])
     (station,) = up(hq, STATION)
