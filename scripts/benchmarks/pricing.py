@@ -13,7 +13,8 @@ from edge_agent.model.ids import GradeId, MemberRef
 from edge_agent.model.policy import Policy, load_policy
 from edge_agent.model.quote import CouponFacts, GoodsLine, MemberFacts, Paying, QuoteRequest
 from edge_agent.model.units import Money, UnitPrice, volume_for
-from scripts.benchmarks.row import Row, Scale, Timing, percentile
+from scripts.benchmarks import rule_engine
+from scripts.benchmarks.row import Row, Scale, Timing, percentile, say
 from tests.core.brute_force import expected
 
 PRICES: Final = {"92": 7_850, "95": 8_350, "0": 7_500}
@@ -57,14 +58,34 @@ def _row(offers: int, limit_ms: float, count: int) -> Row:
             for request in checked
             if quote(request, policy).payable.fen != expected(request, policy).payable_fen
         ]
+    rivals, others = _rival(requests[: min(CHECKED, count)], policy)
+    peers |= rivals
     return Row(
         name=f"quote_{offers}_offers", value=percentile(timing.cpu_ms, 0.99),
         unit="ms of processor time, p99",
         limit=limit_ms, limit_name="promised p99", sense="at_most", goal_ratio=1.0,
         goal=f"p99 of a quote with {offers} offers at most {limit_ms:g} ms", peers=peers,
-        details=timing.details() | {"applied_mean": _applied(requests[:500], policy)},
+        details=timing.details() | others | {"applied_mean": _applied(requests[:500], policy)},
         flaws=tuple(flaws),
     )  # fmt: skip
+
+
+def _rival(
+    requests: list[QuoteRequest], policy: Policy
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Let a rule engine price the same cases, as far as it can say them."""
+    if not rule_engine.is_installed():
+        say("pricing: the rule engine is not installed (scripts/setup --dev)")
+        return {}, {}
+    rival, timing = rule_engine.ZenPrices(policy), Timing()
+    dearer = 0
+    for request in requests:
+        timing.add(partial(rival.price, request))
+        dearer += rival.price(request) > quote(request, policy).payable.fen
+    return (
+        {rule_engine.NAME: percentile(timing.cpu_ms, 0.99)},
+        {"rule_engine_dearer_share": dearer / len(requests)},
+    )
 
 
 def a_policy(offers: int) -> Policy:
