@@ -8,8 +8,8 @@ up to `HIGHEST`, at which
   nothing were taken off before it, and once with the most that the stages before can take off
   with offers that go together with it;
 
-the nearest `PRESETS` of them. Those `TRIES` are priced that promise most, if little excluded
-another offer. One counts when the offer then takes off more than it does now.
+the nearest `PRESETS` of them. Those `TRIES` are priced that promise most. One counts when the offer
+then takes off more than it does now.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HIGHEST: Final = 200_000
 """In fen: a preset dearer than this (2,000 yuan) helps nobody at a pump."""
 STEPS: Final = 2
 PRESETS: Final = 12
-TRIES: Final = 6
+TRIES: Final = 5
 _YUAN: Final = 100
 _ByStage: TypeAlias = Sequence[tuple[Stage, Sequence[Sequence[Bid]]]]
 """The slots of each stage, in the order of the stages."""
@@ -45,14 +45,17 @@ def next_step(unit_price: UnitPrice, field: Field, now: Decision) -> NextStep | 
             if now.figures.fuel_fen < preset <= HIGHEST:
                 wanted[preset] = wanted.get(preset, 0) | bid.bit
     best: tuple[Decision, Bid] | None = None
-    cheapest = _a_litre(now)
-    tries = TRIES
-    for hope in sale.most_hopeful_first(sorted(wanted)[:PRESETS]):
-        if not tries or not _is_ahead(hope, cheapest):
+    cheapest, tries = _a_litre(now), TRIES
+    nearest = sorted(wanted)[:PRESETS]
+    parts = sale.parts(max(nearest, default=0))
+    for preset in sorted(nearest, key=lambda preset: (sale.guess(preset, parts), preset)):
+        if not tries:
+            break
+        if not _is_ahead((sale.least(preset, parts), preset), cheapest):
             continue
         tries -= 1
-        then = decide(field, sale.figures(hope[1]))
-        gained = _gained(then, now, wanted[hope[1]])
+        then = decide(field, sale.figures(preset))
+        gained = _gained(then, now, wanted[preset])
         if gained is not None and _is_ahead(_a_litre(then), cheapest):
             best, cheapest = (then, gained), _a_litre(then)
     return None if best is None else _step(*best)
@@ -110,24 +113,36 @@ class _Sale:
             found = self._figures[preset] = self.field.terms.figures(volume.ml, preset)
         return found
 
-    def most_hopeful_first(self, presets: Iterable[int]) -> list[_Litre]:
-        """Return what a litre costs at each preset at the least, the lowest first."""
-        bids, excluded, found = self.field.bids, self.field.excluded, list[_Litre]()
-        parts = [bids]
-        if excluded:
-            # The bid that goes together with the fewest others is in, without those, or out.
-            bit, enemies = max(excluded.items(), key=lambda entry: entry[1].bit_count())
-            parts = [
-                tuple(bid for bid in bids if not bid.bit & enemies),
-                tuple(bid for bid in bids if bid.bit != bit),
-            ]
-        slots = [_by_stage(part, STAGES) for part in parts]
-        for preset in presets:
-            figures = self.figures(preset)
-            taken = max(_most_taken(of_part, figures) for of_part in slots)
-            least = max(figures.least_fen, figures.listed_fen - taken)
-            found.append((least - figures.goods_fen, preset))
-        return sorted(found, key=lambda hope: hope[0] / hope[1])
+    def guess(self, preset: int, parts: Sequence[_ByStage]) -> float:
+        """Return what a litre costs of its list price, if every stage takes off all it can."""
+        figures = self.figures(preset)
+        taken = max(_most_taken(part, figures) for part in parts)
+        left = max(figures.least_fen, figures.listed_fen - taken) - figures.goods_fen
+        return left / preset
+
+    def least(self, preset: int, parts: Sequence[_ByStage]) -> int:
+        """Return what the fuel costs at the least: no combination is cheaper."""
+        figures = self.figures(preset)
+        taken = max(_most_taken(part, figures, lessening=False) for part in parts)
+        return max(figures.least_fen, figures.listed_fen - taken) - figures.goods_fen
+
+    def parts(self, highest: int) -> list[_ByStage]:
+        """Return sets of bids of which one holds the best combination, up to a preset."""
+        figures = self.figures(highest)
+        able = [
+            bid
+            for bid in self.field.bids
+            if bid.worth(figures.highest_base(bid.offer.stage), figures)
+        ]
+        bits = sum(bid.bit for bid in able)
+        enemies = {bid.bit: self.field.excluded.get(bid.bit, 0) & bits for bid in able}
+        # The bid that goes together with the fewest others is in, without those, or out.
+        bit = max(enemies, key=lambda bit: (enemies[bit].bit_count(), bit), default=0)
+        if not enemies.get(bit):
+            return [_by_stage(able, STAGES)]
+        with_it = [each for each in able if not each.bit & enemies[bit]]
+        without = [each for each in able if each.bit != bit]
+        return [_by_stage(with_it, STAGES), _by_stage(without, STAGES)]
 
     def thresholds(self, bid: Bid) -> Iterator[int]:
         """Yield an offer's threshold presets; some may not be above what is on the dispenser."""
@@ -180,11 +195,14 @@ def _by_stage(bids: Iterable[Bid], stages: Sequence[Stage]) -> _ByStage:
     return [(stage, list(named.values())) for stage, named in slots.items() if named]
 
 
-def _most_taken(slots: _ByStage, figures: Figures) -> int:
-    """Return the most that offers take off stage by stage, one of each slot."""
+def _most_taken(slots: _ByStage, figures: Figures, *, lessening: bool = True) -> int:
+    """Return the most that offers take off stage by stage, one of each slot.
+
+    Where no stage lessens the base of the next, no combination takes off more than this.
+    """
     taken = 0
     for stage, of_stage in slots:
-        base = figures.highest_base(stage) - taken
+        base = figures.highest_base(stage) - (taken if lessening else 0)
         for slot in of_stage:
             if len(slot) == 1:
                 taken += slot[0].worth(base, figures)
