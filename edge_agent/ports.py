@@ -5,7 +5,7 @@ Adapters implement these; `bootstrap` and `sim` choose which. Nothing here does 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -198,6 +198,9 @@ class Books(Protocol):
 
     def open_leases(self) -> list[Lease]:
         """Return every lease that was neither closed nor frozen, soonest expiry first."""
+
+    def lent(self, now_ms: int) -> Mapping[Asset, int]:
+        """Return what may still be spent of each asset, of all holders together."""
 
     def due_leases(self, now_ms: int, limit: int) -> list[Lease]:
         """Return up to `limit` leases that are over and not closed yet, frozen ones apart."""

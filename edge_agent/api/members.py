@@ -49,13 +49,10 @@ async def till(station: StationDep) -> TillAnswer:
 @router.get("/lending")
 async def lending(station: StationDep) -> LendingAnswer:
     """Tell what this station may still spend of what headquarters holds, without asking it."""
-    left = {"balance": 0, "points": 0, "coupon": 0}
-    for lease in station.books.open_leases():
-        if lease.terms.asset in left:
-            left[lease.terms.asset] += lease.left
+    lent = station.pos.lent()
     return LendingAnswer(
         cache_age_s=station.pos.cache_age_s(),
-        balance_fen=left["balance"],
-        points=left["points"],
-        coupons=left["coupon"],
+        balance_fen=lent.get("balance", 0),
+        points=lent.get("points", 0),
+        coupons=lent.get("coupon", 0),
     )

@@ -8,7 +8,7 @@ While a fuelling is being paid it is locked: a second wish waits, then finds it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -37,6 +37,7 @@ from edge_agent.model.ids import FuellingId, MemberRef, SaleId
 from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
 from edge_agent.model.records import (
+    Asset,
     FuellingCompleted,
     QuoteBody,
     StoredValueToppedUp,
@@ -126,6 +127,10 @@ class PointOfSale:
     def cache_age_s(self) -> int:
         """Return how long ago headquarters was last heard from."""
         return self._purses.cache_age_s()
+
+    def lent(self) -> Mapping[Asset, int]:
+        """Return what may be spent here of each asset, of all holders together, without asking."""
+        return self._around.books.lent(self._around.lender.now_ms())
 
     def quote(self, fuelling: FuellingId, wish: SaleWish = NO_WISH) -> QuoteBody:
         """Price a payable fuelling as a wish says; without a member, for the one it is bound to.

@@ -212,6 +212,12 @@ class LedgerBooks:
         """Return every lease that was neither closed nor frozen, soonest expiry first."""
         return self._leases(leases.OPEN)
 
+    def lent(self, now_ms: int) -> dict[Asset, int]:
+        """Return what may still be spent of each asset, of all holders together: fen, points,
+        coupons. Points that end before their lease are counted. Summed by the database, since tens
+        of thousands of members may have something here."""
+        return dict(self._rows(leases.LENT, now_ms))
+
     def due_leases(self, now_ms: int, limit: int) -> list[Lease]:
         """Return up to `limit` leases that are over and not closed yet, frozen ones apart."""
         return self._leases(leases.DUE, now_ms, max(limit, 0))

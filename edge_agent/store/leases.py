@@ -33,6 +33,10 @@ COUPONS: Final = (
     " ORDER BY expires_ms, lease_id"
 )
 OPEN: Final = f"SELECT {COLUMNS} FROM lease WHERE state = 'open' ORDER BY expires_ms, lease_id"  # noqa: S608
+LENT: Final = (
+    "SELECT asset, sum(amount - spent) FROM lease WHERE state = 'open' AND expires_ms > ?"
+    " GROUP BY asset"
+)
 DUE: Final = (
     f"SELECT {COLUMNS} FROM lease WHERE state = 'open' AND expires_ms <= ?"  # noqa: S608
     " ORDER BY expires_ms, lease_id LIMIT ?"

@@ -18,6 +18,7 @@ from edge_agent.model.leases import Holding, Lease, LeaseState
 from edge_agent.model.membership import Member
 from edge_agent.model.policy import Policy
 from edge_agent.model.records import (
+    Asset,
     FuellingCompleted,
     LeaseTerms,
     QuoteBody,
@@ -112,14 +113,8 @@ class FakeTill:
     def cache_age_s(self) -> int:
         return 540
 
-    def open_leases(self) -> list[Lease]:
-        return [
-            _lease("balance", "a-silver", 31_200),
-            _lease("balance", "a-gold", 50_000),
-            _lease("points", "m-gold", 1_200),
-            _lease("coupon", "C-1001", 1),
-            _lease("budget", "campaign", 9_900),
-        ]
+    def lent(self) -> dict[Asset, int]:
+        return {"balance": 81_200, "points": 1_200, "coupon": 1, "budget": 9_900}
 
     # --- prices -------------------------------------------------------------------------------
 

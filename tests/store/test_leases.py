@@ -102,6 +102,16 @@ async def test_row_v19_a_balance_is_spent_within_its_leases(till: Till) -> None:
     assert books.holding("balance", "B").leases == ()
 
 
+async def test_row_v19_what_is_lent_is_summed_without_what_is_over(till: Till) -> None:
+    bodies, books = till.bodies, till.store.books
+    assert books.lent(NOW_MS) == {}
+    over = bodies.terms("A", 500, lease_id="over", expires_ms=NOW_MS)
+    await take(till, bodies.terms("A", 10_000), bodies.terms("B", 300, lease_id="b"), over)
+    one = await till.stored()
+    await books.append([one, *bodies.moved(one)])
+    assert books.lent(NOW_MS) == {"balance": 10_000 + 300 - 7_850}
+
+
 async def test_a_sale_draws_on_several_leases(till: Till) -> None:
     bodies = till.bodies
     soon = bodies.terms("A", 5_000, lease_id="soon", expires_ms=NOW_MS + DAY_MS)
