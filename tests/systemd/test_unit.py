@@ -102,7 +102,9 @@ def test_serial_ports_stay_visible() -> None:
 
 def test_keys_come_encrypted_under_the_names_of_the_configuration() -> None:
     loaded = lines("LoadCredentialEncrypted")
-    assert {"hq-public-keys.json", "blind-index.key", "station-key.pem"} <= set(loaded)
+    assert {
+        "hq-public-keys.json", "blind-index.key", "seal.key", "staff.json", "station-key.pem",
+    } <= set(loaded)  # fmt: skip
 
 
 def test_the_file_is_a_unit() -> None:
