@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             place = ".".join(str(step) for step in problem["loc"])
             sys.stderr.write(f"{place}: {problem['type']}\n")
+    except UnicodeDecodeError:
+        sys.stderr.write(f"{options.file} is not UTF-8: save it as UTF-8\n")
     except OSError as error:
         sys.stderr.write(f"{error}\n")
     return FAILED
@@ -190,7 +192,7 @@ def _import(options: argparse.Namespace) -> int:
 def _policy(options: argparse.Namespace) -> int:
     hq = _open(options)
     with hq.books.transaction():
-        policy = hq.publish_policy(options.file.read_text(encoding="utf-8"), _now_ms())
+        policy = hq.publish_policy(options.file.read_text(encoding="utf-8-sig"), _now_ms())
     return _answer(options, {"policy": policy.version})
 
 

@@ -220,3 +220,14 @@ def test_the_import_file_of_the_manual_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "import.json"
     file.write_text(example, encoding="utf-8")
     assert run(tmp_path, "import", str(file)) == 0
+
+
+def test_a_policy_may_come_from_any_editor_but_as_utf_8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(POLICY_1, encoding="utf-8-sig")
+    assert run(tmp_path, "policy", str(file)) == 0
+    file.write_bytes("策略".encode("gbk"))
+    assert run(tmp_path, "policy", str(file)) == FAILED
+    assert capsys.readouterr().err == f"{file} is not UTF-8: save it as UTF-8\n"
