@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.config.paths import StationPaths
+from edge_agent.config.station import KeysSection
 from edge_agent.model.ids import FpId
 from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.security.sealing import Sealer
 from edge_agent.sim.live.broker import free_port
 from edge_agent.store.station import StationStore
 from scripts.benchmarks.outside import KEYS, folder
@@ -155,7 +157,7 @@ def _programmed(root: Path, points: int) -> int:
     """Return how many points confirmed their prices: those were polled for real."""
     with StationStore.open(
         StationPaths.under(root).ledger, clock=SystemClock(), entropy=SystemEntropy(),
-        ballast_bytes=0,
+        sealer=_sealer(StationPaths.under(root)), ballast_bytes=0,
     ) as store:  # fmt: skip
         applied = [store.books.applied_prices(FpId(fp)) for fp in range(1, points + 1)]
     return sum(prices is not None for prices in applied)
@@ -198,11 +200,17 @@ def _station(root: Path, points: int, device: str) -> StationPaths:
     (made / "trusted_keys.json").rename(paths.key("hq-public-keys.json"))
     (made / "index.key").rename(paths.key("blind-index.key"))
     with StationStore.open(
-        paths.ledger, clock=SystemClock(), entropy=SystemEntropy(), ballast_bytes=0
-    ) as store:
+        paths.ledger, clock=SystemClock(), entropy=SystemEntropy(), sealer=_sealer(paths),
+        ballast_bytes=0,
+    ) as store:  # fmt: skip
         asyncio.run(publish(store, MEMBERS))
     say(f"footprint: a station with {points} points on {device}")
     return paths
+
+
+def _sealer(paths: StationPaths) -> Sealer:
+    """Return the station's own sealer, so that the daemon reads what is written here."""
+    return Sealer.load_or_create(paths.key(KeysSection().seal))
 
 
 @contextmanager

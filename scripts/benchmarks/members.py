@@ -78,4 +78,4 @@ def _row(catalogues: StationCatalogues, path: Path, count: int, calls: int) -> R
 
 
 def _bare(connection: sqlite3.Connection, ref: str) -> object:
-    return connection.execute("SELECT tier FROM members WHERE ref = ?", (ref,)).fetchone()
+    return connection.execute("SELECT ref FROM members WHERE ref = ?", (ref,)).fetchone()

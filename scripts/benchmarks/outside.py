@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import string
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -10,22 +11,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from edge_agent.model.catalogues import MemberEntry
+from edge_agent.model.catalogues import LeaseEntry, MemberEntry
 from edge_agent.model.ids import GradeId, PriceSetId
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.station import Grade
 from edge_agent.model.units import UnitPrice
 from edge_agent.observe.clock import SystemClock, SystemEntropy
-from edge_agent.ports import Inbound
+from edge_agent.ports import Inbound, LeaseAnswer
 from edge_agent.security.blind_index import KeyedIndex
+from edge_agent.security.sealing import Sealer
 from edge_agent.store.station import StationStore
 from hq.keys import HqKeys
 
 POLICY: Final = Path(__file__).parents[2] / "config" / "policy.json"
 KEYS: Final = HqKeys(bytes(range(32, 64)), bytes(range(32)))
 INDEX: Final = KeyedIndex(bytes(range(32)))
+SEALER: Final = Sealer(bytes(range(32)))
 NO_DIGEST: Final = "0" * 64
-GRANTED_FEN: Final = 10**11
+LENT_FEN: Final = 10**11
+LENT_UNTIL_MS: Final = 4_000_000_000_000
 PRICES: Final = PriceSet(
     PriceSetId("bench-1"), 1, 0, {GradeId("92"): UnitPrice(7_850), GradeId("95"): UnitPrice(8_350)}
 )
@@ -44,8 +48,16 @@ def folder() -> Iterator[Path]:
 def open_store(path: Path) -> StationStore:
     """Open a store as the daemon does, without the room that it keeps aside for a full disk."""
     return StationStore.open(
-        path / "ledger.db", clock=SystemClock(), entropy=SystemEntropy(), ballast_bytes=0
-    )
+        path / "ledger.db", clock=SystemClock(), entropy=SystemEntropy(), sealer=SEALER,
+        ballast_bytes=0,
+    )  # fmt: skip
+
+
+def policy_text() -> str:
+    """Return the sample policy without limits by the minute: the same members pay all day."""
+    content = json.loads(POLICY.read_text(encoding="utf-8"))
+    content["classes"] = {"standard": {"payments_per_minute": 10**9, "amount_per_day_fen": 10**15}}
+    return json.dumps(content, ensure_ascii=False)
 
 
 def plate(number: int) -> str:
@@ -58,16 +70,47 @@ def plate(number: int) -> str:
 
 
 def member(number: int, index: str | None = None, *, has_account: bool = True) -> MemberEntry:
-    """Return an invented member with one plate, `plate(number)`, and money to spend."""
+    """Return an invented member with one plate, `plate(number)`."""
     return MemberEntry.model_construct(
         ref=f"m-{number:07d}",
         tier=TIERS[number % len(TIERS)],
         masked_name="测*",
         account=f"acc-{number:07d}" if has_account else None,
-        granted_fen=GRANTED_FEN if has_account else 0,
         plate_pay=True,
         indexes={"plate": [index or INDEX.of("plate", plate(number))]},
     )
+
+
+def lease(number: int) -> LeaseEntry:
+    """Return a lease on the account of `member(number)` that no measurement uses up."""
+    return LeaseEntry(
+        lease_id=f"L{number}", asset="balance", holder=f"acc-{number:07d}", amount=LENT_FEN,
+        expires_ms=LENT_UNTIL_MS,
+    )  # fmt: skip
+
+
+class NoLender:
+    """`ports.Lender` of a station whose network is down, a minute after it went."""
+
+    def linked(self) -> bool:
+        """There is nobody to ask."""
+        return False
+
+    async def ask(self, asset: str, holder: str, amount: int) -> LeaseAnswer:
+        """Get no answer."""
+        del asset, holder, amount
+        return LeaseAnswer(0, answered=False)
+
+    async def close_due(self) -> None:
+        """Nothing is over."""
+
+    def now_ms(self) -> int:
+        """Return the wall time."""
+        return SystemClock().wall_ms()
+
+    def heard_ms_ago(self) -> int:
+        """Return a minute."""
+        return 60_000
 
 
 class NoUplink:

@@ -22,6 +22,8 @@ from edge_agent.model.ids import BayId, CameraId, FpId, StationId
 from edge_agent.model.plates import PlateSighting, parse_plate
 from edge_agent.model.station import BusPlan, StationPlan
 from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.security.member_codes import SignedMemberCodes
+from edge_agent.security.pins import GuardedPins
 from edge_agent.security.signatures import TrustedKeys
 from edge_agent.store.station import StationStore
 from scripts.benchmarks.outside import (
@@ -29,14 +31,15 @@ from scripts.benchmarks.outside import (
     INDEX,
     KEYS,
     NO_DIGEST,
-    POLICY,
     PRICES,
     NoParking,
     NoUplink,
     folder,
+    lease,
     member,
     open_store,
     plate,
+    policy_text,
 )
 from scripts.benchmarks.row import Row, Scale, median, percentile, say
 from scripts.benchmarks.wire import bus_plan
@@ -77,22 +80,27 @@ def measure(scale: Scale) -> list[Row]:
 async def publish(store: StationStore, members: int) -> None:
     """Bring policy, prices and members into force, as headquarters would."""
     catalogues = store.catalogues
-    await catalogues.accept_policy(1, 1, POLICY.read_text(encoding="utf-8"), sha256=NO_DIGEST)
+    await catalogues.accept_policy(1, 1, policy_text(), sha256=NO_DIGEST)
     await catalogues.accept_prices(1, 1, [PRICES], sha256=NO_DIGEST)
     people = [member(number) for number in range(members)]
     await catalogues.accept_members(1, 1, people, replaced=False, sha256=NO_DIGEST)
+    leases = [lease(number) for number in range(members)]
+    await catalogues.accept_leases(1, 1, leases, [], sha256=NO_DIGEST)
+    # Who never heard of headquarters charges nobody by plate.
+    await store.books.note_heard(SystemClock().wall_ms())
 
 
 def station(store: StationStore, bus: BusPlan, device: str) -> Agent:
     """Wire the real agent over a serial device."""
     plan = StationPlan(StationId("bench-1"), "测量站", "Bench", GRADES, (bus,))
+    clock, verifier = SystemClock(), TrustedKeys({KEYS.key_id: KEYS.public})
     return assemble(
         Outside(
-            facts=StationFacts(plan, "bench", demo=False), boot_id="bench", clock=SystemClock(),
+            facts=StationFacts(plan, "bench", demo=False), boot_id="bench", clock=clock,
             entropy=SystemEntropy(), store=store,
             transports=lambda _: SerialTransport(device, SerialLine(BAUD, "odd")),
-            uplink=NoUplink(), index=INDEX, verifier=TrustedKeys({KEYS.key_id: KEYS.public}),
-            parking=NoParking(),
+            uplink=NoUplink(), index=INDEX, verifier=verifier,
+            codes=SignedMemberCodes(verifier), pins=GuardedPins(clock), parking=NoParking(),
             utc_offset_minutes=480, cameras=tuple,
         )
     )  # fmt: skip

@@ -13,7 +13,7 @@ from edge_agent.model.records import RecordBody
 from edge_agent.store.ledger import encode
 from scripts.benchmarks.outside import folder, open_store
 from scripts.benchmarks.row import Row, Scale, median, percentile
-from scripts.benchmarks.till import STORED, BusyTill
+from scripts.benchmarks.till import STORED, WISH, BusyTill
 
 LOG_PAGE_BYTES: Final = 4096 + 24
 """A page in SQLite's write-ahead log with its header."""
@@ -93,7 +93,7 @@ async def _wholes(till: BusyTill, each: int) -> float:
     began = time.perf_counter()
     for fuelling in fuellings:
         await till.pos.settle(
-            fuelling, [STORED], member=None, idempotency_key=f"k-{fuelling}", operator="bench"
+            fuelling, WISH, [STORED], idempotency_key=f"k-{fuelling}", operator="bench"
         )
     return len(fuellings) / (time.perf_counter() - began)
 

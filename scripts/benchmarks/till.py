@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_agent.app.point_of_sale import PointOfSale, Till
-from edge_agent.core.settlement import SaleIdentity, TenderOffer, settle
+from edge_agent.app.point_of_sale import PointOfSale
+from edge_agent.app.purse import Purses
+from edge_agent.app.till import Surroundings, Till
+from edge_agent.core.settlement import SaleIdentity, settle
 from edge_agent.model.errors import invariant
-from edge_agent.model.ids import AccountRef, FuellingId, StationId
+from edge_agent.model.ids import FuellingId, MemberRef, StationId
 from edge_agent.model.records import FuellingCompleted, RecordBody
 from edge_agent.model.station import StationPlan
+from edge_agent.model.wishes import SaleWish, TenderOffer
 from edge_agent.observe.clock import SystemClock, SystemEntropy
+from edge_agent.security.member_codes import SignedMemberCodes
+from edge_agent.security.pins import GuardedPins
+from edge_agent.security.signatures import TrustedKeys
 from edge_agent.store.station import StationStore
-from scripts.benchmarks.outside import GRADES, INDEX, NO_DIGEST, POLICY, member
+from scripts.benchmarks.outside import (
+    GRADES,
+    INDEX,
+    KEYS,
+    NO_DIGEST,
+    NoLender,
+    lease,
+    member,
+    policy_text,
+)
 
 PLAN: Final = StationPlan(StationId("bench-1"), "测量站", "Bench", GRADES, ())
 STORED: Final = TenderOffer("stored_value")
+WISH: Final = SaleWish(paying="stored_value")
 MEMBERS: Final = 50
 
 
@@ -23,19 +39,26 @@ class BusyTill:
     """Makes fuellings and the records that settle them; `pos` settles them for real."""
 
     def __init__(self, store: StationStore) -> None:
+        clock = SystemClock()
+        verifier = TrustedKeys({KEYS.key_id: KEYS.public})
+        around = Surroundings(
+            store.books, store.catalogues, INDEX, clock, SystemEntropy(), NoLender(),
+            SignedMemberCodes(verifier), GuardedPins(clock),
+        )  # fmt: skip
         self.books = store.books
-        self.pos = PointOfSale(
-            store.books, store.catalogues, INDEX, SystemClock(), SystemEntropy(), Till(PLAN)
-        )
+        self.pos = PointOfSale(around, Till(PLAN))
+        self._purses = Purses(around, Till(PLAN))
+        self._clock = clock
         self._catalogues = store.catalogues
         self._made = 0
 
     async def open(self) -> None:
-        """Bring a policy and the members into force."""
-        policy = POLICY.read_text(encoding="utf-8")
+        """Bring a policy, the members and their leases into force."""
         people = [member(number) for number in range(MEMBERS)]
-        await self._catalogues.accept_policy(1, 1, policy, sha256=NO_DIGEST)
+        leases = [lease(number) for number in range(MEMBERS)]
+        await self._catalogues.accept_policy(1, 1, policy_text(), sha256=NO_DIGEST)
         await self._catalogues.accept_members(1, 1, people, replaced=False, sha256=NO_DIGEST)
+        await self._catalogues.accept_leases(1, 1, leases, [], sha256=NO_DIGEST)
 
     async def delivered(self) -> FuellingId:
         """Complete a fuelling of a member, so that it can be settled."""
@@ -50,10 +73,13 @@ class BusyTill:
         invariant(unpaid is not None, "a completed fuelling is payable")
         if unpaid is None:
             return []
-        quoted = self.pos.quote(fuelling)
-        account = self.books.account(AccountRef(f"acc-{self._made % MEMBERS:07d}"))
+        quoted, policy = self.pos.quote(fuelling, WISH), self.pos.policy()
+        payer = self.pos.member(MemberRef(f"m-{self._made % MEMBERS:07d}"))
+        purse = self._purses.open(payer, policy)
         identity = SaleIdentity(f"s-{self._made}", f"r-{self._made}", f"k-{self._made}", "bench")
-        return settle(unpaid.completed, quoted, [STORED], account, identity)
+        now_ms = self._clock.wall_ms()
+        completed = unpaid.completed
+        return settle(completed, quoted, [STORED], purse, identity, policy.points, now_ms)
 
     async def fill(self, records: int, at_once: int) -> int:
         """Append at least so many records of settled sales, many sales to a transaction.
