@@ -156,8 +156,10 @@ class Downlink:
             raise refuse("expired")
 
     async def _accept_members(self, catalogue: SignedCatalogue, in_force: int) -> None:
+        """Changes may begin before what is in force: headquarters sent more before it heard that
+        this station has the last piece. Each member in them is whole, so nothing is lost."""
         content = decode_payload(MembersPayload, catalogue)
-        if content.base not in {0, in_force}:
+        if content.base > in_force:
             raise refuse("out_of_order")
         await self._acceptor.accept_members(
             catalogue.version,

@@ -236,7 +236,8 @@ def test_members_follow_their_base(tmp_path: Path) -> None:
 
             assert (await at.send(members(0, 5, 3))).in_force == 3
             assert (await at.send(members(3, 8, 5))).in_force == 5
-            assert (await at.send(members(4, 9, 6))).reason == "out_of_order"
+            assert (await at.send(members(6, 9, 7))).reason == "out_of_order"
+            assert (await at.send(members(3, 9, 6))).in_force == 6, "sent before our reply came"
             assert (await at.send(members(5, 1, 7))).in_force == 7
             member = at.station.store.catalogues.member(MemberRef("m-1"))
             assert member is not None
