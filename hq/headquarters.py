@@ -7,6 +7,7 @@ an acknowledgement is only ever made of rows that are on disk.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from edge_agent.model import topics
@@ -42,7 +43,7 @@ from hq.message import Message
 from hq.points import PointsDesk
 from hq.publishing import Publisher
 from hq.sale_audit import SaleAudit
-from hq.standing import StandingPlan
+from hq.standing import MOST_AT_ONCE, StandingPlan
 
 log = logging.getLogger("hq")
 
@@ -72,6 +73,7 @@ class Headquarters:
         )
         catalogue = LeaseCatalogue(books, self.leases)
         self.publisher = Publisher(books, keys, self.desk, self.members, catalogue)
+        self._kept_up_to = ""
         self.lending = Lending(books, self.vault, self.leases, self.standing)
         assets = AssetAudit(
             books, self.vault, self.leases, self.coupons, self.points, self.standing, self.desk
@@ -112,9 +114,19 @@ class Headquarters:
         with self.books.transaction():
             self._let_go(now_ms)
             stations = self.books.stations_online()
-            for station in stations:
-                self.standing.keep(station, now_ms)
+            self._keep(stations, now_ms)
             return [message for each in stations for message in self.publisher.due(each, now_ms)]
+
+    def _keep(self, stations: list[str], now_ms: int) -> None:
+        """Make leases for one station after the other, until it is enough for this turn; the next
+        turn goes on where this one ended."""
+        left = MOST_AT_ONCE
+        begin = bisect_right(stations, self._kept_up_to)
+        for station in (*stations[begin:], *stations[:begin]):
+            self._kept_up_to = station
+            left -= self.standing.keep(station, now_ms, left)
+            if left <= 0:
+                return
 
     def publish_policy(self, text: str, now_ms: int) -> Policy:
         """Publish a policy, with what its campaigns may spend. Inside `HqBooks.transaction`.

@@ -23,7 +23,8 @@ LOOK_AGAIN_MS = 3_600_000
 """When nothing is free now. What becomes free is looked at sooner (`wake`)."""
 RECALL_HOLD_MS = 120_000
 """So long what was recalled for another station is not set aside here again."""
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 100
+"""Leases made in one turn, whatever is due: a customer may be waiting for the next one."""
 
 
 class StandingPlan:
@@ -93,14 +94,15 @@ class StandingPlan:
 
     # --- keeping it so ---------------------------------------------------------------------------
 
-    def keep(self, station: str, now_ms: int) -> int:
-        """Make the leases that a station should have and has not; return how many were made."""
+    def keep(self, station: str, now_ms: int, most: int = MOST_AT_ONCE) -> int:
+        """Make the leases that a station should have and has not, so many at most; return how many
+        were made."""
         if self._leases.epoch(station) is None:
             return 0
         due = self._db.execute(
             "SELECT asset, holder, target FROM home WHERE station = ? AND check_ms <= ?"
             " AND hold_ms <= ? ORDER BY check_ms, asset, holder LIMIT ?",
-            (station, now_ms, now_ms, MOST_AT_ONCE),
+            (station, now_ms, now_ms, most),
         ).fetchall()
         made = 0
         for asset, holder, target in due:

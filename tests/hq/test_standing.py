@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hq.headquarters import Headquarters
 from hq.leases import LEASE_MS
-from hq.standing import LEAST_TIME_MS, LOOK_AGAIN_MS, MOST_READY_FEN
+from hq.standing import LEAST_TIME_MS, LOOK_AGAIN_MS, MOST_AT_ONCE, MOST_READY_FEN
 from tests.hq_kit import NOW, STATION, headquarters
 from tests.lease_kit import DAY_MS, LeaseStation, banking, codes, enrol, lent
 
@@ -98,6 +98,23 @@ def test_a_station_that_is_away_gets_no_leases_that_it_could_not_hear_of() -> No
     station.tell()
     hq.publish(NOW + 60_000)
     assert lent(hq) == (50_000, 10_000)
+
+
+def test_one_turn_makes_so_many_leases_and_every_station_has_its_turn() -> None:
+    hq = banking(stations=[])
+    stations = up(hq, "S-1", "S-2", "S-3")
+    for station in stations:
+        for number in range(2 * MOST_AT_ONCE):
+            enrol(hq, f"m-{station.name}-{number}", stations=[station.name])
+    before = 0
+    for _ in stations:
+        messages = hq.publish(NOW)
+        for station in stations:
+            station.take(messages)
+        made = sum(len(station.leases) for station in stations)
+        assert made - before <= MOST_AT_ONCE
+        before = made
+    assert [len(station.leases) for station in stations] == [MOST_AT_ONCE] * 3
 
 
 def test_what_is_free_again_lies_ready_soon() -> None:
