@@ -21,6 +21,7 @@ MEASUREMENTS: Final[dict[str, str]] = {
     "laboratory": "100,000 past sales under another policy",
     "members": "a member by plate among a million",
     "settling": "settlements a second beside bare fdatasync",
+    "authorising": "asking headquarters for a lease until it is in force",
     "backlog": "100,000 records to headquarters, and a restart with a million waiting",
     "plates": "plates read in a 1080p frame",
     "footprint": "memory, processor and start of the daemon",

@@ -59,7 +59,7 @@ def _drain_row(path: Path, rows: int) -> Row:
         payloads = [
             record.body.encode() for record in store.books.records_after(0, min(waiting, rows))
         ]
-        with _headquarters(path) as (broker, keys):
+        with headquarters(path) as (broker, keys):
             took_s, cpu_s = asyncio.run(_drained(store, broker.port, keys))
         flaws = _compared(store, path / "hq" / DATABASE)
     ours = waiting / took_s
@@ -88,7 +88,7 @@ async def _filled(store: StationStore, rows: int) -> int:
 
 
 @contextmanager
-def _headquarters(path: Path) -> Iterator[tuple[LocalBroker, HqKeys]]:
+def headquarters(path: Path) -> Iterator[tuple[LocalBroker, HqKeys]]:
     """Run a broker and headquarters in processes of their own."""
     root = path / "hq"
     root.mkdir()
@@ -120,19 +120,20 @@ async def _drained(store: StationStore, port: int, keys: HqKeys) -> tuple[float,
         (topics.up(STATION, "birth"), encode(Death(station=STATION, boot_id="bench"))),
         SystemEntropy(),
     )  # fmt: skip
-    sync = _sync(store, uplink, keys)
-    async with _running(uplink.run()), asyncio.timeout(DRAIN_S):
+    sync = sync_of(store, uplink, keys)
+    async with running(uplink.run()), asyncio.timeout(DRAIN_S):
         while not uplink.connected:  # noqa: ASYNC110 - nobody tells of it but to the one who reads
             await asyncio.sleep(0.01)
         await asyncio.sleep(1.0)  # headquarters subscribes meanwhile
         began, cpu = time.perf_counter(), time.process_time()
-        async with _running(sync.run()):
+        async with running(sync.run()):
             await sync.drained()
             took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     return took_s, cpu_s
 
 
-def _sync(store: StationStore, uplink: Uplink, keys: HqKeys) -> Sync:
+def sync_of(store: StationStore, uplink: Uplink, keys: HqKeys) -> Sync:
+    """Return the station's side of the conversation over its real books."""
     clock, entropy = SystemClock(), SystemEntropy()
     downlink = Downlink(
         STATION, store.books, store.catalogues, store.catalogues,
@@ -143,7 +144,8 @@ def _sync(store: StationStore, uplink: Uplink, keys: HqKeys) -> Sync:
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let something run beside."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -197,7 +199,7 @@ async def _many(store: StationStore, rows: int) -> None:
 def _restart_ms(path: Path, rows: int) -> float:
     began = time.perf_counter()
     with open_store(path) as store:
-        sync = _sync(store, NoUplink(), HqKeys(bytes(32), bytes(32)))
+        sync = sync_of(store, NoUplink(), HqKeys(bytes(32), bytes(32)))
         waiting = sync.view().waiting
         first = store.books.records_after(0, 100)
         took_ms = (time.perf_counter() - began) * 1000
