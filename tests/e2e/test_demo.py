@@ -42,6 +42,8 @@ async def test_six_sales_end_with_one_object_and_the_same_sums() -> None:
     assert told["ok"] is True
     assert (told["sales"], told["plate_sales"], told["agent_starts"]) == (6, 2, 1)
     assert told["member_sales"] >= 4
+    assert told["drawn"]["balance"] >= 3, "two plates and a card"
+    assert told["drawn"]["points"] == 1
     for sums in (told["volume_ml"], told["amount_fen"]):
         assert tuple(sums) == SIDES
         assert len(set(sums.values())) == 1

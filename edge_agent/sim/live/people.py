@@ -23,6 +23,12 @@ Manner = Literal["cash", "amount", "volume", "prepay", "card", "plate"]
 LOOK_S: Final = 0.1
 PATIENCE_S: Final = 60.0
 GIVE_UP_S: Final = 15.0
+EXTRAS: Final = {4: "points", 7: "split", 10: "goods"}
+EVERY: Final = 20
+"""What of each twenty customers one does, if a member with a card: redeems points, pays a part in
+cash, buys something beside the fuel and pays by bank card."""
+MOST_REDEEMED: Final = 500
+SPLIT_FEN: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +162,33 @@ class Lane:
         await asyncio.sleep(self.thinking_s)
         wish: dict[str, Json] = {"tenders": [{"means": "cash"}]}
         if customer.member is not None:
-            lookup: dict[str, Json] = {"kind": "card", "identifier": customer.member.card}
-            found = await self.till.post("/v1/members/lookup", lookup)
-            means = "stored_value" if customer.number % 2 else "cash"
-            wish = {
-                "tenders": [{"means": means}],
-                "member": cast("dict[str, Json]", found)["ref"],
-            }
+            wish = await self._member_wish(customer, customer.member)
         key = f"till-{uuid4().hex}"
         await self.till.post(f"/v1/fuellings/{waiting[0]['fuelling_id']}/settle", wish, key)
         return True
+
+    async def _member_wish(self, customer: Customer, member: DemoMember) -> dict[str, Json]:
+        """Say how a member pays: by balance or in cash, now and then with something more.
+
+        Of coupons, the best ones are taken without anybody's word.
+        """
+        lookup: dict[str, Json] = {"kind": "card", "identifier": member.card}
+        found = await self.till.post("/v1/members/lookup", lookup)
+        means = "stored_value" if customer.number % 2 else "cash"
+        wish: dict[str, Json] = {
+            "tenders": [{"means": means}], "member": cast("dict[str, Json]", found)["ref"],
+        }  # fmt: skip
+        extra = EXTRAS.get(customer.number % EVERY)
+        if extra == "points":
+            wallet = await self.till.get(f"/v1/members/{wish['member']}/wallet")
+            here = cast("dict[str, int]", wallet)["points_here"]
+            wish["redeem_points"] = min(here // 100 * 100, MOST_REDEEMED)
+        elif extra == "split":
+            wish["tenders"] = [{"means": "cash", "amount_fen": SPLIT_FEN}, {"means": means}]
+        elif extra == "goods":
+            wish["goods"] = [{"good": "washer-fluid", "pieces": 1}]
+            wish["tenders"] = [{"means": "bank_card", "reference": f"T-{customer.number}"}]
+        return wish
 
     async def _unpaid(self) -> list[dict[str, Json]]:
         return cast("list[dict[str, Json]]", await self.till.get("/v1/unpaid"))

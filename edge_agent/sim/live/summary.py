@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
 from edge_agent.model.canonical import Json
+from edge_agent.model.ledger import LedgerRecord
+from edge_agent.model.records import AssetMoved
 from edge_agent.model.units import Money, Volume
 from edge_agent.observe.clock import SystemClock, SystemEntropy
 from edge_agent.security.sealing import Sealer
@@ -50,6 +55,8 @@ class Summary:
     """What the caller asked for; a customer who went unserved shows here."""
     member_sales: int
     plate_sales: int
+    drawn: dict[str, int]
+    """Sales that were paid from, or lowered by, what headquarters holds: by asset."""
     seconds: float
     volume_ml: ThreeSides
     amount_fen: ThreeSides
@@ -68,7 +75,8 @@ class Summary:
         served = self.sales >= self.wanted_sales
         whole = served and self.head_seq == self.acked_seq and self.ledger_ok
         fuel = self.volume_ml.agree and self.amount_fen.agree
-        return whole and fuel and self.payable_fen.agree and not self.hq_differences
+        audited = self.payable_fen.agree and not self.hq_differences and not self.hq_alarms
+        return whole and fuel and audited
 
     def as_json(self) -> dict[str, object]:
         """Return the summary as plain values; `ok` first."""
@@ -111,7 +119,7 @@ def summarise(
     verified = verify_books(ledger).ok
     clock, entropy = SystemClock(), SystemEntropy()
     with StationStore.open(ledger, clock=clock, entropy=entropy, sealer=sealer) as store:
-        sums = store.books.sums()
+        sums, drawn = store.books.sums(), _drawn(store.books.records_after(0, sys.maxsize))
 
     def at_hq(key: str) -> int:
         return cast("int", hq[key])
@@ -121,6 +129,7 @@ def summarise(
         wanted_sales=run.wanted_sales,
         member_sales=sums.member_sales,
         plate_sales=sums.plate_sales,
+        drawn=drawn,
         seconds=round(run.seconds, 1),
         volume_ml=ThreeSides(delivered[0], sums.volume.ml, at_hq("volume_ml")),
         amount_fen=ThreeSides(delivered[1], sums.amount.fen, at_hq("amount_fen")),
@@ -133,3 +142,14 @@ def summarise(
         agent_starts=run.agent_starts,
         broker=run.broker,
     )
+
+
+def _drawn(ledger: Iterable[LedgerRecord]) -> dict[str, int]:
+    """Return in how many sales something of each asset was drawn."""
+    moved = [
+        AssetMoved.model_validate_json(record.body)
+        for record in ledger
+        if record.kind == AssetMoved.kind
+    ]
+    sales = {(body.asset, body.sale_id) for body in moved if body.delta < 0}
+    return dict(sorted(Counter(asset for asset, _ in sales).items()))
