@@ -9,7 +9,7 @@ up to `HIGHEST`, at which
   with offers that go together with it;
 
 the nearest `PRESETS` of them. Those `TRIES` are priced that promise most. One counts when the offer
-then takes off more than it does now.
+then takes off more than it does now, or lets another in that takes off nothing now.
 """
 
 from __future__ import annotations
@@ -78,9 +78,13 @@ def _is_ahead(one: _Litre, other: _Litre) -> bool:
 
 
 def _gained(then: Decision, now: Decision, wanted: int) -> Bid | None:
-    """Return which wanted bid takes off more than now: the one that gains most, then lowest id."""
+    """Return which bid gains most: a wanted one that takes off more than now, or a new one."""
     before = {bid.bit: fen for bid, fen in now.lines}
-    gains = [(fen - before.get(bid.bit, 0), bid) for bid, fen in then.lines if bid.bit & wanted]
+    gains = [
+        (fen - before.get(bid.bit, 0), bid)
+        for bid, fen in then.lines
+        if bid.bit & wanted or bid.bit not in before
+    ]
     best = min(gains, key=lambda gain: (-gain[0], gain[1].candidate.name), default=None)
     return best[1] if best is not None and best[0] > 0 else None
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import strategies as st
-
 from edge_agent.model.ids import GradeId, MemberRef
 from edge_agent.model.policy import Policy, load_policy
-from edge_agent.model.quote import MemberFacts, Quote, QuoteRequest
+from edge_agent.model.quote import CouponFacts, GoodsLine, MemberFacts, Quote, QuoteRequest
 from edge_agent.model.units import Money, UnitPrice, Volume
 
 PRICE = UnitPrice(7850)
@@ -17,16 +15,25 @@ TUESDAY_NOON_MS = 1_793_678_400_000  # 2026-11-03 12:00 in China
 TIERS = ("silver", "gold")
 
 
-def policy(*offers: dict[str, Any], **more: Any) -> Policy:
+def policy(*offers: dict[str, Any], templates: Any = (), **more: Any) -> Policy:
+    """Return a policy with these offers, and with coupon templates that bring others."""
     tiers = [
         {"code": code, "label_zh": code, "label_en": code, "text_zh": code, "text_en": code}
         for code in TIERS
     ]
     texts = {"text_zh": "优惠", "text_en": "offer"}
-    listed = [texts | offer for offer in offers]
-    return load_policy(
-        json.dumps({"format": 1, "version": 7, "tiers": tiers, "offers": listed} | more)
-    )
+    content = {
+        "format": 1,
+        "version": 7,
+        "tiers": tiers,
+        "goods": [
+            {"code": "fluid", "label_zh": "玻璃水", "label_en": "washer fluid", "price_fen": 2500}
+            | {"floor_fen": 800}
+        ],
+        "offers": [texts | offer for offer in offers],
+        "coupon_templates": [{"offer": texts | each, "valid_days": 30} for each in templates],
+    }
+    return load_policy(json.dumps(content | more))
 
 
 def percent(offer_id: str, off_bp: int, **more: Any) -> dict[str, Any]:
@@ -42,6 +49,18 @@ def spend_save(offer_id: str, spend_fen: int, save_fen: int, **more: Any) -> dic
     return offer | more
 
 
+def amount_off(offer_id: str, off_fen: int, **more: Any) -> dict[str, Any]:
+    return {"id": offer_id, "kind": "amount_off", "off_fen": off_fen} | more
+
+
+def coupon(serial: str, template: str, until_ms: int = TUESDAY_NOON_MS + 1) -> CouponFacts:
+    return CouponFacts(serial, template, 0, until_ms)
+
+
+def fluid(pieces: int = 1) -> GoodsLine:
+    return GoodsLine("fluid", pieces, Money(2500 * pieces))
+
+
 def request(amount_fen: int, *, tier: str | None = None, grade: str = "92") -> QuoteRequest:
     return QuoteRequest(
         grade=GradeId(grade),
@@ -55,64 +74,16 @@ def request(amount_fen: int, *, tier: str | None = None, grade: str = "92") -> Q
 
 
 def applied(answer: Quote) -> dict[str, int]:
-    return {line.offer: line.amount.fen for line in answer.applied}
+    """Return what is taken off, in the order of the bill, by offer or `template#serial`."""
+    return {_name(line.offer, line.coupon): line.amount.fen for line in answer.applied}
 
 
 def reasons(answer: Quote) -> dict[str, tuple[str, int | None]]:
-    return {line.offer: (line.reason.value, line.missing) for line in answer.rejected}
+    return {
+        _name(line.offer, line.coupon): (line.reason.value, line.missing)
+        for line in answer.rejected
+    }
 
 
-@st.composite
-def offers(draw: st.DrawFn, offer_id: str) -> dict[str, Any]:
-    stage = draw(st.sampled_from(["line", "basket"]))
-    made: dict[str, Any] = draw(
-        st.one_of(
-            st.builds(percent, st.just(offer_id), st.integers(1, 1500)),
-            st.builds(per_litre, st.just(offer_id), st.integers(1, 900)),
-            st.builds(
-                lambda spend, share, stepwise: spend_save(
-                    offer_id, spend, max(1, spend * share // 100), stepwise=stepwise
-                ),
-                st.integers(20, 12_000),
-                st.integers(1, 40),
-                st.booleans(),
-            ),
-        )
-    )
-    group = draw(st.sampled_from([None, None, f"{stage}-1", f"{stage}-2"]))
-    conditions = draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "grades": st.sampled_from([["92"], ["92", "95"], ["95"]]),
-                "tiers": st.sampled_from([["silver"], ["gold"], ["silver", "gold"]]),
-                "min_amount_fen": st.integers(1, 12_000),
-            },
-        )
-    )
-    priority = draw(st.integers(0, 3))
-    placed = {"stage": stage, "group": group, "priority": priority, "conditions": conditions}
-    return made | placed
-
-
-@st.composite
-def policies(draw: st.DrawFn, most: int = 6) -> Policy:
-    ids = draw(st.permutations([f"o{n:02}" for n in range(draw(st.integers(0, most)))]))
-    limits = draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "max_discount_bp": st.integers(0, 10_000),
-                "price_floors_milli": st.fixed_dictionaries({"92": st.integers(1, 9000)}),
-            },
-        )
-    )
-    return policy(*[draw(offers(offer_id)) for offer_id in ids], limits=limits)
-
-
-requests = st.builds(
-    request,
-    st.integers(0, 25_000),
-    tier=st.sampled_from([None, "silver", "gold", "tier-of-tomorrow"]),
-    grade=st.sampled_from(["92", "95"]),
-)
+def _name(offer: str, serial: str | None) -> str:
+    return offer if serial is None else f"{offer}#{serial}"

@@ -99,12 +99,12 @@ def _offer(chance: Random, name: str, sort: tuple[int, float], known: list[str])
     offer["priority"] = chance.randint(0, 2)
     offer["conditions"] = _conditions(chance, scale) if chance.random() < picky else {}
     if kind in BENEFITS:
-        own = {
+        benefits: dict[str, dict[str, Any]] = {
             "free_item": {"good": "fluid"},
             "points_times": {"times_bp": chance.choice((10_001, 15_000, 20_000))},
             "points_fixed": {"points": chance.randint(1, 9)},
-        }[kind]
-        return offer | own | ({"group": "gift"} if chance.random() < 0.4 else {})
+        }
+        return offer | benefits[kind] | ({"group": "gift"} if chance.random() < 0.4 else {})
     offer["stage"] = stage = chance.choice(STAGES[kind])
     if chance.random() < 0.4 or kind == "percent_off":
         numbered = f"{stage}-{chance.randint(1, 2)}" if stage in {"line", "basket"} else None
