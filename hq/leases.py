@@ -66,6 +66,18 @@ class LeaseDesk:
         ).fetchone()
         return None if row is None else int(row[0])
 
+    def trusts(self, station: str) -> bool:
+        """Whether a station may be lent to: it came up, and its books do not contradict themselves.
+
+        Of a fork no rows are read any more, so what it spends of a lease would be lent out again.
+        """
+        row = self._db.execute(
+            "SELECT coalesce(s.forked, 0) FROM lease_book b LEFT JOIN stream s"
+            " ON s.station = b.station AND s.epoch = b.epoch WHERE b.station = ?",
+            (station,),
+        ).fetchone()
+        return row is not None and not row[0]
+
     def station_is_in(self, station: str, epoch: int) -> bool:
         """Note the epoch that a station speaks of; return whether it is a new one.
 

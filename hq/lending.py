@@ -59,7 +59,7 @@ class Lending:
         self, request: LeaseRequest, now_ms: int, recalled_at: list[str]
     ) -> tuple[int, str]:
         station, asset, holder = request.station, request.asset, request.holder
-        if request.epoch != self._leases.epoch(station):
+        if request.epoch != self._leases.epoch(station) or not self._leases.trusts(station):
             return 0, "out_of_order"
         if not self._vault.knows(asset, holder):
             return 0, "unknown_holder"

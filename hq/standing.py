@@ -97,7 +97,7 @@ class StandingPlan:
     def keep(self, station: str, now_ms: int, most: int = MOST_AT_ONCE) -> int:
         """Make the leases that a station should have and has not, so many at most; return how many
         were made."""
-        if self._leases.epoch(station) is None:
+        if not self._leases.trusts(station):
             return 0
         due = self._db.execute(
             "SELECT asset, holder, target FROM home WHERE station = ? AND check_ms <= ?"

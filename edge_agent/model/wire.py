@@ -182,7 +182,8 @@ class LeaseReply(WireMessage):
     reason: Annotated[str, Field(max_length=64)] = ""
     """Why not all: `nothing_left`, `unknown_holder`, `locked`, `elsewhere` (set aside for another
     station, or in an earlier epoch of this one, and not given back yet; it was asked for, so that
-    another question may get it), `out_of_order` (headquarters knows another epoch)."""
+    another question may get it), `out_of_order` (headquarters knows another epoch, or a
+    fork)."""
 
 
 class Telemetry(WireMessage):

@@ -149,6 +149,21 @@ def test_a_question_of_another_epoch_grants_nothing() -> None:
     assert station.ask("balance", "a-1", 5).granted == 5
 
 
+def test_nothing_is_lent_to_books_that_contradict_themselves() -> None:
+    """What such a station spends is not read any more, so it would be lent out a second time."""
+    hq = banking(stations=["S-2"], set_aside_fen={"S-2": 10_000})
+    station = visitor(hq)
+    assert (station.available("balance", "a-1"), lent(hq)) == (10_000, (90_000, 10_000))
+    with hq.books.transaction():
+        hq.books.mark_forked(hq.books.stream("S-2", station.epoch))
+    reply = station.ask("balance", "a-1", 20_000)
+    assert (reply.granted, reply.reason) == (0, "out_of_order")
+    with hq.books.transaction():
+        hq.standing.settle("balance", "a-1", {"S-2": 50_000})
+    station.take(hq.publish(NOW))
+    assert lent(hq) == (90_000, 10_000)
+
+
 def test_what_a_restored_station_had_set_aside_is_asked_for_again() -> None:
     hq = banking(set_aside_fen={STATION: 100_000})
     home = LeaseStation(hq)
