@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from edge_agent.core.promotions import quote
+from edge_agent.model.policy import load_policy
 from edge_agent.sim.live.broker import mosquitto_path
 from scripts.benchmarks import __main__ as bench
-from scripts.benchmarks import pricing
+from scripts.benchmarks import pricing, rule_engine
 from scripts.benchmarks.row import Row, Scale, Timing, percentile
+from tests.core import brute_force
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"name", "value", "unit", "limit", "limit_name", "ratio", "peers"}
@@ -24,6 +29,7 @@ ROWS = {
     "laboratory": ["policy_replay"],
     "members": ["member_by_plate"],
     "settling": ["settlement_commits"],
+    "authorising": ["online_authorisation"],
     "backlog": ["backlog_to_hq", "restart_with_backlog"],
     "plates": ["plate_read"],
     "footprint": ["resident_memory", "processor_share", "cold_start"],
@@ -57,6 +63,14 @@ def test_the_backlog_arrives_whole_and_so_does_the_peers() -> None:
     _check("backlog", rows)
     assert rows[0]["peers"]
     assert rows[0]["details"]["bridge_messages_twice"] == 0
+
+
+@pytest.mark.broker
+@pytest.mark.skipif(mosquitto_path() is None, reason="mosquitto is not installed")
+def test_headquarters_is_asked_over_a_real_broker_until_the_lease_is_in_force() -> None:
+    rows = bench.measured("authorising", TINY)
+    _check("authorising", rows)
+    assert rows[0]["value"] > rows[0]["peers"]["the broker alone, there and back"] / 2
 
 
 def test_a_nozzle_is_released_on_a_line_with_true_byte_times() -> None:
@@ -111,10 +125,39 @@ def test_a_timing_notes_every_call() -> None:
 
 
 def test_a_quote_that_is_not_the_cheapest_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pricing, "cheapest_tried", lambda request, _: request.amount)
+    monkeypatch.setattr(
+        pricing,
+        "expected",
+        lambda *given: replace(brute_force.expected(*given), payable_fen=0),
+    )
     rows = pricing.measure(TINY)
     assert rows[0].flaws
     assert not rows[0].ok
+
+
+def test_the_rule_engine_prices_the_same_cases_and_is_never_cheaper() -> None:
+    if not rule_engine.is_installed():
+        pytest.skip("zen-engine is not installed")
+    for offers in (12, 50):
+        policy, chance = pricing.a_policy(offers), random.Random(offers)
+        rival = rule_engine.ZenPrices(policy)
+        dearer = 0
+        for request in (pricing.a_request(chance) for _ in range(150)):
+            payable = quote(request, policy).payable.fen
+            assert rival.price(request) >= payable
+            dearer += rival.price(request) > payable
+        assert 0 < dearer < 75, "a greedy price is often the best one, and often not"
+
+
+def test_what_the_rule_engine_has_no_words_for_is_refused() -> None:
+    if not rule_engine.is_installed():
+        pytest.skip("zen-engine is not installed")
+    texts = {"text_zh": "优惠", "text_en": "offer"}
+    for more in ({"floor_milli": 5000}, {"conditions": {"first_fill": True}}):
+        offer = {"id": "o", "kind": "amount_off", "off_fen": 5, **texts, **more}
+        policy = load_policy(json.dumps({"format": 1, "version": 1, "offers": [offer]}))
+        with pytest.raises(ValueError, match="not translated"):
+            rule_engine.ZenPrices(policy)
 
 
 def test_the_table_shows_every_figure_and_flaw() -> None:
