@@ -90,12 +90,18 @@ class Lending:
     def _fetch(
         self, request: LeaseRequest, missing: int, now_ms: int, recalled_at: list[str]
     ) -> str:
-        """Recall what lies at other stations that can hear it; return why not all was granted."""
+        """Recall what lies at other stations that can hear it; return why not all was granted.
+
+        What lies here in a lease that is over, and whose end was not read yet, is not gone.
+        """
         elsewhere = [
             lease
             for lease in self._leases.open_leases(request.asset, request.holder)
-            if (lease.station, lease.epoch) != (request.station, request.epoch)
-            and lease.spent < lease.amount
+            if lease.spent < lease.amount
+            and (
+                (lease.station, lease.epoch) != (request.station, request.epoch)
+                or lease.expires_ms <= now_ms
+            )
         ]
         for lease in elsewhere:
             if missing > 0 and self._hears(lease):

@@ -11,7 +11,7 @@ from hq.headquarters import Headquarters
 from hq.leases import ASKED_MS
 from hq.message import Message
 from tests.hq_kit import NOW, STATION
-from tests.lease_kit import LeaseStation, banking, codes, enrol, lent
+from tests.lease_kit import DAY_MS, LeaseStation, banking, codes, enrol, lent
 
 
 def visitor(hq: Headquarters, name: str = "S-2") -> LeaseStation:
@@ -147,6 +147,19 @@ def test_a_question_of_another_epoch_grants_nothing() -> None:
     assert station.ask("balance", "a-1", 5).reason == "out_of_order"
     station.come_up()
     assert station.ask("balance", "a-1", 5).granted == 5
+
+
+def test_row_v12_what_lies_in_an_expired_lease_is_not_nothing() -> None:
+    """A station that hears `nothing_left` lets the account be topped up to the legal cap."""
+    hq = banking(set_aside_fen={STATION: 100_000})
+    station = visitor(hq, STATION)
+    station.tell()
+    station.now_ms += 8 * DAY_MS
+    station.close_due()
+    reply = station.ask("balance", "a-1", 1)
+    assert (reply.granted, reply.reason) == (0, "elsewhere")
+    station.tell()
+    assert station.ask("balance", "a-1", 1).granted == 1
 
 
 def test_nothing_is_lent_to_books_that_contradict_themselves() -> None:
