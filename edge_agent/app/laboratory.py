@@ -13,13 +13,13 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_agent.core.promotions import decide_price
+from edge_agent.core.promotions import PriceDecided, decide_price
 from edge_agent.model.policy import Policy, load_policy
 from edge_agent.model.quote import BudgetFacts
 from edge_agent.model.quote_record import request_of
@@ -36,12 +36,22 @@ WAITING: Final = 2
 
 @dataclass(slots=True)
 class OfferCost:
-    """What one offer took off, as it was sold and as the other policy would have had it."""
+    """What one offer took off or gave, as it was sold and as the other policy would have had it."""
 
     sales_before: int = 0
     fen_before: int = 0
     sales_after: int = 0
     fen_after: int = 0
+    points_before: int = 0
+    points_after: int = 0
+    pieces_before: int = 0
+    """Goods that were handed out."""
+    pieces_after: int = 0
+
+    def add(self, other: OfferCost) -> None:
+        """Add the sums over further sales."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 @dataclass(slots=True)
@@ -81,11 +91,7 @@ class Replay:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self._span(other.first_ms, other.last_ms)
         for offer, cost in other.offers.items():
-            mine = self.offer(offer)
-            mine.sales_before += cost.sales_before
-            mine.fen_before += cost.fen_before
-            mine.sales_after += cost.sales_after
-            mine.fen_after += cost.fen_after
+            self.offer(offer).add(cost)
 
     def _span(self, first_ms: int | None, last_ms: int | None) -> None:
         if first_ms is not None and (self.first_ms is None or first_ms < self.first_ms):
@@ -109,14 +115,30 @@ class Replay:
         self.points_after += decided.points
         self.cheaper_sales += decided.payable.fen < sold.payable_fen
         self.dearer_sales += decided.payable.fen > sold.payable_fen
+        self._count_offers_before(sold)
+        self._count_offers_after(decided)
+
+    def _count_offers_before(self, sold: QuoteBody) -> None:
         for line in sold.applied:
             cost = self.offer(line.offer)
             cost.sales_before += 1
             cost.fen_before += line.amount_fen
+        for gift in sold.benefits:
+            cost = self.offer(gift.offer)
+            cost.sales_before += 1
+            cost.points_before += gift.points
+            cost.pieces_before += gift.pieces
+
+    def _count_offers_after(self, decided: PriceDecided) -> None:
         for offer, amount in decided.applied:
             cost = self.offer(offer)
             cost.sales_after += 1
             cost.fen_after += amount.fen
+        for offer, points, pieces in decided.given:
+            cost = self.offer(offer)
+            cost.sales_after += 1
+            cost.points_after += points
+            cost.pieces_after += pieces
 
 
 def replayed(sales: Iterable[str], policy: Policy) -> Replay:

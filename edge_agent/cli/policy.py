@@ -213,6 +213,8 @@ def _as_json(found: Replay, policy: Policy, days: int, seconds: float) -> JsonOb
                 "offer": name,
                 "sales": {"before": cost.sales_before, "after": cost.sales_after},
                 "amount_fen": {"before": cost.fen_before, "after": cost.fen_after},
+                "points": {"before": cost.points_before, "after": cost.points_after},
+                "pieces": {"before": cost.pieces_before, "after": cost.pieces_after},
                 "budget_fen": _budgets(policy).get(name),
             }
             for name, cost in _listed(found, policy)
@@ -243,6 +245,8 @@ def _show(found: Replay, policy: Policy) -> None:
         say("then", "将有"),
         say("Yuan", "金额"),
         say("then", "将有"),
+        say("Points", "积分"),
+        say("then", "将有"),
     )
     rows = [
         (
@@ -251,11 +255,13 @@ def _show(found: Replay, policy: Policy) -> None:
             str(cost.sales_after),
             yuan(cost.fen_before),
             yuan(cost.fen_after),
+            str(cost.points_before),
+            str(cost.points_after),
         )
         for name, cost in _listed(found, policy)
     ]
     print()
-    print(table(head, rows, right=(1, 2, 3, 4)))
+    print(table(head, rows, right=(1, 2, 3, 4, 5, 6)))
     for name, budget_fen in _budgets(policy).items():
         if found.offer(name).fen_after > budget_fen:
             talk(

@@ -58,13 +58,19 @@ class PriceDecided:
     applied: tuple[tuple[OfferId, Money], ...]
     """As on the bill; an offer stands here once for each coupon that brings it."""
     points: int
+    given: tuple[tuple[OfferId, int, int], ...]
+    """Benefits beside the price: offer, points that it adds, pieces of a good."""
 
 
 def decide_price(request: QuoteRequest, policy: Policy) -> PriceDecided:
     """Decide what is to be paid and earned, without reasons, texts and the next step."""
     outcome = _decided(request, policy)
     applied = tuple((OfferId(bid.offer.id), Money(fen)) for bid, fen in outcome.decided.lines)
-    return PriceDecided(Money(outcome.decided.payable_fen), applied, outcome.earned.points)
+    given = tuple(
+        (OfferId(each.candidate.offer.id), each.points, each.pieces)
+        for each in outcome.earned.given
+    )
+    return PriceDecided(Money(outcome.decided.payable_fen), applied, outcome.earned.points, given)
 
 
 def _decided(request: QuoteRequest, policy: Policy) -> Outcome:

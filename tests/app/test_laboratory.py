@@ -95,6 +95,21 @@ def test_another_policy_is_counted_by_offer() -> None:
     assert (found.points_before, found.points_after) == (153, 155)
 
 
+def test_points_and_gifts_are_counted_by_offer_too() -> None:
+    texts = {"text_zh": "优惠", "text_en": "offer"}
+    gift = texts | {"id": "gift", "kind": "free_item", "good": "washer-fluid", "pieces": 2}
+    bonus = texts | {"id": "bonus", "kind": "points_fixed", "points": 50}
+    new = with_offers(gift, bonus)
+    sales = [sold(question(15_700, "silver")), sold(question(15_700))]
+    found = replayed(sales, new)
+    assert found.offers["bonus"] == OfferCost(0, 0, 1, 0, points_after=50), "members only"
+    assert found.offers["gift"] == OfferCost(0, 0, 2, 0, pieces_after=4)
+    assert found.points_after == found.points_before + 50
+    back = replayed([sold(question(15_700, "silver"), new)], OLD)
+    assert back.offers["bonus"] == OfferCost(1, 0, 0, 0, points_before=50)
+    assert back.offers["gift"] == OfferCost(1, 0, 0, 0, pieces_before=2)
+
+
 def test_coupons_that_were_presented_are_tried_again() -> None:
     coupon = CouponFacts("S-1", "cash-20", 0, 2**52)
     sales = [sold(dataclasses.replace(question(20_000), coupons=(coupon,)))]

@@ -210,7 +210,8 @@ def test_past_sales_are_priced_again(
     }  # fmt: skip
     assert offers["litre-10"] == {
         "offer": "litre-10", "sales": {"before": 0, "after": 2},
-        "amount_fen": {"before": 0, "after": 400}, "budget_fen": 300,
+        "amount_fen": {"before": 0, "after": 400}, "points": {"before": 0, "after": 0},
+        "pieces": {"before": 0, "after": 0}, "budget_fen": 300,
     }  # fmt: skip
     assert offers["tier-silver"]["amount_fen"] == {"before": 314, "after": 0}
     assert "m-secret" not in ran.out
@@ -227,8 +228,8 @@ def test_a_replay_is_shown_as_a_table(
     assert ran.code == 0
     rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines() if line}
     assert rows["Costs"] == ["more", "by", "0.86"]
-    assert rows["litre-10"] == ["0", "2", "0.00", "4.00"]
-    assert rows["tier-silver"] == ["1", "0", "3.14", "0.00"]
+    assert rows["litre-10"] == ["0", "2", "0.00", "4.00", "0", "0"]
+    assert rows["tier-silver"] == ["1", "0", "3.14", "0.00", "0", "0"]
     assert "litre-10 would have spent more than its budget of 3.00 yuan" in ran.err
 
 
