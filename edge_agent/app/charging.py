@@ -20,7 +20,7 @@ from edge_agent.core import risk, settlement, tender_plan, usage_rules
 from edge_agent.core.membership import plate_pay_problem
 from edge_agent.core.purse import Purse
 from edge_agent.core.station_calendar import day_start_ms
-from edge_agent.model.books import UsageSubject
+from edge_agent.model.books import Usage
 from edge_agent.model.errors import Problem, SaleRefused, StorageUnavailable
 from edge_agent.model.ids import AccountRef
 from edge_agent.model.membership import Member
@@ -167,13 +167,11 @@ class Charging:
 
     async def _assessed(self, buyer: Member, policy: Policy, amount: Money) -> RecordBody | None:
         """Return the flag of a charge that needs a second factor; None where it needs none."""
-        now_ms, books = self._around.lender.now_ms(), self._around.books
-        subject: UsageSubject = "member" if buyer.account is None else "account"
-        ref = buyer.account or buyer.ref
+        now_ms = self._around.lender.now_ms()
         found = risk.assess(
             policy.limits_of(buyer.limit_class),
-            books.usage(subject, ref, risk.minute_since_ms(now_ms)),
-            books.usage(subject, ref, self._midnight_ms()),
+            self._charged(buyer, risk.minute_since_ms(now_ms)),
+            self._charged(buyer, self._midnight_ms()),
             amount,
             second_factor=False,
         )
@@ -228,6 +226,19 @@ class Charging:
             await self._around.books.append([flag])
         except StorageUnavailable:
             logger.warning("not recorded, storage unavailable", extra={"kind": flag.kind})
+
+    def _charged(self, buyer: Member, since_ms: int) -> Usage:
+        """Return what was charged of what headquarters holds for a buyer; cash is nobody's risk."""
+        usage, account = self._around.books.usage, buyer.account
+        points = usage("points", buyer.ref, since_ms)
+        if account is None:
+            return points
+        stored = usage("account", account, since_ms)
+        return Usage(
+            stored.payments + points.payments,
+            stored.amount + points.amount,
+            stored.volume + points.volume,
+        )
 
     def _leased(self, account: AccountRef) -> Money:
         holding = self._around.books.holding("balance", account)

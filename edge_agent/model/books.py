@@ -67,7 +67,7 @@ class FuelSums:
     plate_sales: int
 
 
-UsageSubject: TypeAlias = Literal["member", "account", "plate"]
+UsageSubject: TypeAlias = Literal["member", "account", "plate", "points"]
 
 
 @dataclass(frozen=True, slots=True)

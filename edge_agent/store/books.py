@@ -232,9 +232,10 @@ class LedgerBooks:
             return [body for body in moved if isinstance(body, AssetMoved)]
 
     def usage(self, subject: UsageSubject, ref: str, since_ms: int) -> Usage:
-        """Return what was paid for a member, account or plate since a wall time, refunds apart.
+        """Return what was paid for a member, account, plate or points, refunds apart.
 
-        For a member or plate the payable amounts count, for an account what was charged to it.
+        For a member or plate the payable amounts count, for an account what was charged to it, for
+        a member's points what they paid where no account did beside them.
         """
         payments, amount_fen, volume_ml = self._rows(usage.SUM, usage.who(subject, ref), since_ms)[
             0

@@ -37,7 +37,7 @@ from edge_agent.model.records import (
 )
 from edge_agent.store import leases, usage
 
-PROJECTION_VERSION: Final = 3
+PROJECTION_VERSION: Final = 4
 """Goes up with every change of what a handler writes; opening older books then rebuilds them."""
 
 TABLES: Final = {

@@ -23,13 +23,13 @@ FLOOR: Final = "floor"
 
 
 def who(subject: str, ref: str) -> str:
-    """Return the key of a member, account, plate or floor."""
+    """Return the key of a member, account, plate, points or floor."""
     return f"{subject}:{ref}"
 
 
 def paid(connection: sqlite3.Connection, body: SaleSettled) -> None:
     """Note a sale that was just numbered: for member and plate all of it, for an account its part
-    of it.
+    of it, for a member's points theirs where no account was charged beside them.
 
     It counts at the latest wall time of any record so far: a clock that is set back opens no limit
     anew (row S27).
@@ -39,8 +39,7 @@ def paid(connection: sqlite3.Connection, body: SaleSettled) -> None:
         for subject, ref in (("member", body.member_ref), ("plate", body.plate_ref))
         if ref is not None
     }
-    for account, amount_fen in _stored_value(body.tenders).items():
-        amounts[who("account", account)] = amount_fen
+    amounts |= _charged(body.tenders)
     connection.executemany(
         "INSERT INTO usage (who, at_ms, sale, amount_fen, volume_ml)"
         " SELECT ?, latest_ms, sales, ?, ? FROM standing",
@@ -62,7 +61,7 @@ def paid_back(connection: sqlite3.Connection, body: SaleRefunded) -> None:
             for subject, ref in (("member", member_ref), ("plate", plate_ref))
             if ref is not None
         ),
-        *(who("account", account) for account in _stored_value(body.tenders)),
+        *_charged(body.tenders),
     ]
     connection.executemany(
         "DELETE FROM usage WHERE who = ? AND at_ms = ? AND sale = ?",
@@ -88,9 +87,13 @@ def floor_moved(connection: sqlite3.Connection, body: AssetMoved) -> None:
         )
 
 
-def _stored_value(tenders: Sequence[Tender]) -> Counter[str]:
+def _charged(tenders: Sequence[Tender]) -> Counter[str]:
+    """Return what a sale charged, by key: one payment is one, whatever it was made of."""
     amounts: Counter[str] = Counter()
-    for tender in tenders:
-        if tender.means == "stored_value":
-            amounts[tender.account_ref or ""] += tender.amount_fen
+    for subject, means in (("account", "stored_value"), ("points", "points")):
+        for tender in tenders:
+            if tender.means == means:
+                amounts[who(subject, tender.account_ref or "")] += tender.amount_fen
+        if amounts:
+            break
     return amounts

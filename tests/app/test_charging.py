@@ -128,6 +128,23 @@ async def test_row_r1_three_payments_a_minute_survive_a_restart(
     await shop.settle(fuelling, STORED, by="gold", key="k3", pos=again)
 
 
+async def test_row_r1_row_r2_points_are_payments_and_cash_is_none(shop: Shop) -> None:
+    codes: dict[str, list[str]] = {}
+    for ref in ("gold", "silver"):
+        await shop.points(5_000, ref)
+        for number in range(3):
+            await shop.settle(await shop.deliver(10_000), CASH, by=ref, key=f"{ref}-{number}")
+        wish = SaleWish(member=MemberRef(ref), redeem_points=500)
+        for number in range(3):
+            fuelling = await shop.deliver(10_000)
+            await shop.settle(fuelling, CASH, wish=wish, key=f"{ref}-points-{number}")
+        fuelling = await shop.deliver(10_000)
+        codes[ref] = [await refused(shop.settle(fuelling, CASH, wish=wish, key=f"{ref}-more"))]
+    await shop.refund(shop.books.recent_sales(1)[0])
+    assert await shop.settle(fuelling, CASH, wish=wish, key="after-the-refund")
+    assert codes == {ref: ["risk_payments_per_minute"] for ref in ("gold", "silver")}
+
+
 async def test_row_r1_cash_is_nobodys_risk(shop: Shop) -> None:
     for number in range(5):
         await shop.settle(await shop.deliver(1_000), by="gold", key=f"k{number}")
