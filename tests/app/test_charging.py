@@ -140,7 +140,8 @@ async def test_row_r1_points_are_payments_and_cash_is_none(shop: Shop, ref: str)
     again = shop.settle(fuelling, CASH, wish=wish, key="more")
     assert await refused(again) == "risk_payments_per_minute"
     await shop.refund(shop.books.recent_sales(1)[0])
-    assert await shop.settle(fuelling, CASH, wish=wish, key="after-the-refund")
+    sale = await shop.settle(fuelling, CASH, wish=wish, key="after-the-refund")
+    assert sale.settled.quote.points_redeemed == 500
 
 
 async def test_row_r1_cash_is_nobodys_risk(shop: Shop) -> None:
