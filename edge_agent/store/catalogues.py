@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from edge_agent.model.canonical import canonical_json
@@ -16,6 +17,7 @@ from edge_agent.model.catalogues import LeaseEntry, MemberEntry
 from edge_agent.model.errors import SaleRefused
 from edge_agent.model.ids import GradeId, MemberRef, PriceSetId
 from edge_agent.model.leases import LeaseState
+from edge_agent.model.ledger import LedgerHead
 from edge_agent.model.membership import Member
 from edge_agent.model.prices import PriceSet
 from edge_agent.model.records import (
@@ -44,6 +46,20 @@ PARTS_IN_A_RECORD: Final = 64
 lease of 256 buckets, it weighs less than a record may."""
 
 
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """The price set in force, as the books were at a record."""
+
+    head: LedgerHead
+    price_set: PriceSet
+    until_ms: int | None
+    """When the next one begins, where one is known."""
+
+    def holds(self, at_ms: int) -> bool:
+        begun = self.price_set.valid_from_ms <= at_ms
+        return begun and (self.until_ms is None or at_ms < self.until_ms)
+
+
 class StationCatalogues:
     """`ports.Catalogues` and `ports.CatalogueAcceptor` on the station's database."""
 
@@ -51,6 +67,7 @@ class StationCatalogues:
         self._posting = posting
         self._reader = reader
         self._sealer = sealer
+        self._in_force: _InForce | None = None
 
     # --- asked at the till and the pump ---------------------------------------------------------
 
@@ -64,6 +81,14 @@ class StationCatalogues:
 
     def price_set(self, at_ms: int) -> PriceSet | None:
         """Return the price set in force at a wall time: the latest begun, of these the newest."""
+        # It is asked for every second, and the books change seldom: read anew after each record.
+        head = self._posting.head
+        found = self._in_force
+        if found is None or found.head != head or not found.holds(at_ms):
+            found = self._in_force = self._read_in_force(at_ms, head)
+        return None if found is None else found.price_set
+
+    def _read_in_force(self, at_ms: int, head: LedgerHead) -> _InForce | None:
         rows = self._rows(
             "SELECT id, version, valid_from_ms, prices FROM price_sets WHERE valid_from_ms <= ?"
             " ORDER BY valid_from_ms DESC, version DESC, id DESC LIMIT 1",
@@ -72,12 +97,16 @@ class StationCatalogues:
         if not rows:
             return None
         set_id, version, valid_from_ms, prices = rows[0]
-        return PriceSet(
+        price_set = PriceSet(
             PriceSetId(set_id),
             version,
             valid_from_ms,
             {GradeId(grade): UnitPrice(milli) for grade, milli in json.loads(prices).items()},
         )
+        ((until_ms,),) = self._rows(
+            "SELECT min(valid_from_ms) FROM price_sets WHERE valid_from_ms > ?", at_ms
+        )
+        return _InForce(head, price_set, until_ms)
 
     def policy_json(self) -> str | None:
         """Return the policy in force as JSON text."""

@@ -379,7 +379,7 @@ async def test_price_sets_come_into_force_by_their_time(store: StationStore) -> 
     assert in_force(10**12) is None
     today, tomorrow = prices("P1", 1000), prices("P2", 2000, milli=7990)
     await store.catalogues.accept_prices(1, 1, [today, tomorrow], sha256=DIGEST)
-    assert [in_force(at) for at in (999, 1000, 1999, 2000)] == [None, "P1", "P1", "P2"]
+    assert [in_force(at) for at in (999, 1000, 2000, 1999)] == [None, "P1", "P2", "P1"]
     assert store.catalogues.price_set(2000) == tomorrow
     # A newer set of the same beginning takes the place of the older.
     await store.catalogues.accept_prices(2, 2, [prices("P3", 2000, version=2)], sha256=DIGEST)
