@@ -33,15 +33,15 @@ class NewMember:
     """A person as the enrolment desk knows one. Only masks, indexes and hashes of it are kept."""
 
     ref: str
-    name: str
+    name: str = field(repr=False)
     tier: str
     account: str | None = None
     account_kind: AccountKind = "personal"
     limit_class: str = "standard"
     plate_pay: bool = False
-    cards: Sequence[str] = ()
-    phones: Sequence[str] = ()
-    plates: Sequence[str] = ()
+    cards: Sequence[str] = field(default=(), repr=False)
+    phones: Sequence[str] = field(default=(), repr=False)
+    plates: Sequence[str] = field(default=(), repr=False)
     tags: Sequence[str] = ()
     birthday_week: tuple[str, str] | None = None
     rules: UsageRulesEntry | None = None
