@@ -13,7 +13,8 @@ from hq.books import HqBooks
 from hq.content import Content
 from hq.leases import LeaseDesk
 
-LEASES_IN_ONE = 500
+LEASES_IN_ONE = 200
+"""So that even leases of 256 buckets each stay well below the largest message."""
 
 
 class LeaseCatalogue:
