@@ -28,7 +28,7 @@ HIGHEST: Final = 200_000
 """In fen: a preset dearer than this (2,000 yuan) helps nobody at a pump."""
 STEPS: Final = 2
 PRESETS: Final = 12
-TRIES: Final = 5
+TRIES: Final = 3
 _YUAN: Final = 100
 _ByStage: TypeAlias = Sequence[tuple[Stage, Sequence[Sequence[Bid]]]]
 """The slots of each stage, in the order of the stages."""
