@@ -31,7 +31,7 @@ from edge_agent.model.records import (
     QuoteBody,
     RecordBody,
 )
-from edge_agent.model.units import NO_MONEY, Money
+from edge_agent.model.units import NO_MONEY, Money, Volume
 from edge_agent.model.wishes import SaleWish, SecondFactor, TenderOffer
 
 logger = logging.getLogger(__name__)
@@ -208,9 +208,8 @@ class Charging:
             odometer_km=completed.odometer_km,
             pin_proven=proof is not None,
         )
-        above = (rules.max_volume_ml is not None and completed.volume_ml > rules.max_volume_ml) or (
-            rules.max_amount_fen is not None and completed.amount_fen > rules.max_amount_fen
-        )
+        filled = Volume(completed.volume_ml), Money(completed.amount_fen)
+        above = usage_rules.exceeded(rules, self.fleet.fills(buyer), *filled)
         if problem is not None or above:
             raise SaleRefused(problem or ABOVE_RULES)
 

@@ -139,8 +139,9 @@ class Station:
     ) -> FuellingId:
         """Release a point; the member whose plate stands at its bay is bound to the fuelling.
 
-        A fleet's rules of use hold for a member that is named. One whose plate merely stands there
-        is not bound where they forbid the fuel: then it is an ordinary sale.
+        A fleet's rules of use hold for a member that is named, and so do those of the vehicle that
+        stands there where it is of the same account. A member whose plate merely stands there is
+        not bound where they forbid the fuel: then it is an ordinary sale.
 
         Args:
             request: what is asked for.
@@ -160,7 +161,8 @@ class Station:
         if request.member is not None:
             member = self._catalogues.member(request.member)
             if member is not None:
-                request = await fleet.admitted(request, point, member, second, operator)
+                vehicle = None if visit is None or visit.served else visit.plate.member
+                request = await fleet.admitted(request, point, member, second, operator, vehicle)
         elif visit is not None and not visit.served and visit.plate.member is not None:
             member = visit.plate.member
             bound = replace(request, member=member.ref, plate=None)

@@ -15,7 +15,7 @@ from edge_agent.model.dispenser import Preset
 from edge_agent.model.errors import Problem
 from edge_agent.model.membership import Member, UsageRules
 from edge_agent.model.policy import ClassLimits
-from edge_agent.model.units import NO_MONEY, Money, UnitPrice, Volume
+from edge_agent.model.units import NO_MONEY, NO_VOLUME, Money, UnitPrice, Volume
 
 PROBLEMS: Final = {
     problem.code: problem
@@ -26,7 +26,12 @@ PROBLEMS: Final = {
         Problem("fleet_visits_day", "超出当日加油次数", "no more fills are allowed today"),
         Problem("fleet_visits_week", "超出本周加油次数", "no more fills are allowed this week"),
         Problem("fleet_visits_month", "超出本月加油次数", "no more fills are allowed this month"),
+        Problem("fleet_amount_day", "当日加油额度已用完", "the day's amount is used up"),
+        Problem("fleet_amount_week", "本周加油额度已用完", "the week's amount is used up"),
         Problem("fleet_amount_month", "本月加油额度已用完", "the month's amount is used up"),
+        Problem("fleet_volume_day", "当日加油升数已用完", "the day's litres are used up"),
+        Problem("fleet_volume_week", "本周加油升数已用完", "the week's litres are used up"),
+        Problem("fleet_volume_month", "本月加油升数已用完", "the month's litres are used up"),
         Problem("fleet_odometer_missing", "请输入里程表读数", "enter what the odometer shows"),
         Problem(
             "fleet_odometer_backwards",
@@ -58,7 +63,12 @@ class Fills:
     today: int = 0
     this_week: int = 0
     this_month: int = 0
+    amount_today: Money = NO_MONEY
+    amount_this_week: Money = NO_MONEY
     amount_this_month: Money = NO_MONEY
+    volume_today: Volume = NO_VOLUME
+    volume_this_week: Volume = NO_VOLUME
+    volume_this_month: Volume = NO_VOLUME
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +117,42 @@ def _used_up(rules: UsageRules, fills: Fills) -> str | None:
         ("fleet_visits_day", rules.visits_per_day, fills.today),
         ("fleet_visits_week", rules.visits_per_week, fills.this_week),
         ("fleet_visits_month", rules.visits_per_month, fills.this_month),
-        ("fleet_amount_month", rules.amount_per_month_fen, fills.amount_this_month.fen),
+        *_amounts(rules, fills),
+        *_volumes(rules, fills),
     ):
         if most is not None and so_far >= most:
             return code
     return None
+
+
+def _amounts(rules: UsageRules, fills: Fills) -> tuple[tuple[str, int | None, int], ...]:
+    return (
+        ("fleet_amount_day", rules.amount_per_day_fen, fills.amount_today.fen),
+        ("fleet_amount_week", rules.amount_per_week_fen, fills.amount_this_week.fen),
+        ("fleet_amount_month", rules.amount_per_month_fen, fills.amount_this_month.fen),
+    )
+
+
+def _volumes(rules: UsageRules, fills: Fills) -> tuple[tuple[str, int | None, int], ...]:
+    return (
+        ("fleet_volume_day", rules.volume_per_day_ml, fills.volume_today.ml),
+        ("fleet_volume_week", rules.volume_per_week_ml, fills.volume_this_week.ml),
+        ("fleet_volume_month", rules.volume_per_month_ml, fills.volume_this_month.ml),
+    )
+
+
+def _most_fen(rules: UsageRules, fills: Fills) -> int | None:
+    """Return the amount that one more fill may come to, or None for any."""
+    left = [max(0, most - done) for _, most, done in _amounts(rules, fills) if most is not None]
+    return min(
+        left if rules.max_amount_fen is None else [*left, rules.max_amount_fen], default=None
+    )
+
+
+def _most_ml(rules: UsageRules, fills: Fills) -> int | None:
+    """Return the volume that one more fill may come to, or None for any."""
+    left = [max(0, most - done) for _, most, done in _volumes(rules, fills) if most is not None]
+    return min(left if rules.max_volume_ml is None else [*left, rules.max_volume_ml], default=None)
 
 
 def _unproved(rules: UsageRules, facts: UsageFacts) -> str | None:
@@ -140,14 +181,19 @@ def limit(
     for rules, fills in judged:
         if rules is None:
             continue
-        if rules.max_volume_ml is not None:
-            presets.append(Preset(volume=Volume(rules.max_volume_ml)))
-        if rules.max_amount_fen is not None:
-            presets.append(Preset(amount=Money(rules.max_amount_fen)))
-        if rules.amount_per_month_fen is not None:
-            left_fen = max(0, rules.amount_per_month_fen - fills.amount_this_month.fen)
-            presets.append(Preset(amount=Money(left_fen)))
+        most_ml, most_fen = _most_ml(rules, fills), _most_fen(rules, fills)
+        if most_ml is not None:
+            presets.append(Preset(volume=Volume(most_ml)))
+        if most_fen is not None:
+            presets.append(Preset(amount=Money(most_fen)))
     return min(presets, key=lambda preset: _weight(preset, unit_price), default=None)
+
+
+def exceeded(rules: UsageRules, fills: Fills, volume: Volume, amount: Money) -> bool:
+    """Whether a fill that has been made already is more than the rules allow."""
+    most_ml, most_fen = _most_ml(rules, fills), _most_fen(rules, fills)
+    too_much = most_ml is not None and volume.ml > most_ml
+    return too_much or (most_fen is not None and amount.fen > most_fen)
 
 
 def offline_problem(cache_age_s: int, limits: ClassLimits) -> Problem | None:

@@ -36,6 +36,11 @@ class UsageRulesEntry(CataloguePart):
     amount_per_month_fen: Count | None = None
     odometer: bool = False
     pin: bool = False
+    amount_per_day_fen: Count | None = None
+    amount_per_week_fen: Count | None = None
+    volume_per_day_ml: Count | None = None
+    volume_per_week_ml: Count | None = None
+    volume_per_month_ml: Count | None = None
 
 
 class BucketEntry(CataloguePart):

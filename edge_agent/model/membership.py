@@ -43,6 +43,12 @@ class UsageRules:
     """The driver has to say what it shows."""
     pin: bool = False
     """The driver has to prove who it is."""
+    amount_per_day_fen: int | None = None
+    """Here as of a week and a month: what was paid, and what waits to be paid, at this station."""
+    amount_per_week_fen: int | None = None
+    volume_per_day_ml: int | None = None
+    volume_per_week_ml: int | None = None
+    volume_per_month_ml: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

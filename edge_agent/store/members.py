@@ -143,6 +143,7 @@ def _written(member: MemberEntry) -> bytes:
 
 
 def _rules_written(rules: UsageRulesEntry) -> list[object]:
+    """Return the rules by position: what is new goes last, so that rows sealed before are read."""
     return [
         rules.grades,
         rules.stations,
@@ -155,6 +156,11 @@ def _rules_written(rules: UsageRulesEntry) -> list[object]:
         rules.amount_per_month_fen,
         rules.odometer,
         rules.pin,
+        rules.amount_per_day_fen,
+        rules.amount_per_week_fen,
+        rules.volume_per_day_ml,
+        rules.volume_per_week_ml,
+        rules.volume_per_month_ml,
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -68,7 +69,12 @@ async def test_row_l1_a_vehicle_within_its_rules_is_released_up_to_them(lane: La
         {"stations": ["elsewhere"]},
         {"hours": [(0, 360)]},
         {"visits_per_day": 0},
+        {"amount_per_day_fen": 0},
+        {"amount_per_week_fen": 0},
         {"amount_per_month_fen": 0},
+        {"volume_per_day_ml": 0},
+        {"volume_per_week_ml": 0},
+        {"volume_per_month_ml": 0},
         {"max_amount_fen": LEAST_LIMIT.fen - 1},
         {"pin": True},
         {"odometer": True},
@@ -202,6 +208,117 @@ async def test_row_l1_the_tighter_of_wish_and_rules_is_preset(lane: Lane) -> Non
     assert (first.preset_amount_fen, second.preset_amount_fen) == (15_000, 20_000)
 
 
+@pytest.mark.parametrize(
+    ("window", "left_ml"), [("day", 40_000), ("week", 34_000), ("month", 22_000)]
+)
+async def test_row_l1_what_the_day_the_week_and_the_month_leave_is_preset(
+    lane: Lane, window: str, left_ml: int
+) -> None:
+    await enrolled(lane, **{f"volume_per_{window}_ml": 50_000})
+    for day, volume_ml in ((5, 12_000), (11, 6_000), (12, 4_000)):
+        noon = datetime(2027, 1, day, 4, tzinfo=UTC)
+        lane.clock.wall = int(noon.timestamp() * 1000)
+        await paid_by_truck(lane, volume_ml, f"k-{day}")
+    await lane.shop.deliver(4_710, volume_ml=6_000, member_ref=TRUCK)
+    await station(lane).authorise(WISH)
+    (body,) = await lane.released()
+    assert body.preset_volume_ml == left_ml
+
+
+async def paid_by_truck(lane: Lane, volume_ml: int, key: str) -> None:
+    fuelling = await lane.shop.deliver(
+        volume_ml * 7_850 // 10_000, volume_ml=volume_ml, member_ref=TRUCK
+    )
+    await lane.shop.settle(fuelling, by=TRUCK, key=key)
+
+
+@pytest.mark.parametrize(
+    ("rules", "wished", "left"),
+    [
+        ({"volume_per_day_ml": 50_000}, Preset(volume=Volume(30_000)), (20_000, None)),
+        ({"amount_per_day_fen": 50_000}, Preset(amount=Money(30_000)), (None, 20_000)),
+        ({"volume_per_day_ml": 50_000}, Preset(amount=Money(7_850)), (40_000, None)),
+    ],
+)
+async def test_row_l1_what_flows_at_one_pump_is_not_left_for_the_other(
+    lane: Lane, rules: dict[str, Any], wished: Preset, left: tuple[int | None, int | None]
+) -> None:
+    await enrolled(lane, **rules)
+    at = station(lane)
+    await at.authorise(replace(WISH, preset=wished))
+    await lane.released()
+    await at.authorise(replace(WISH, fp=FpId(2)))
+    _, second = await lane.released()
+    assert (second.preset_volume_ml, second.preset_amount_fen) == left
+
+
+DRIVER = "driver"
+
+
+async def driven(lane: Lane, driver: dict[str, Any], vehicle: dict[str, Any]) -> None:
+    """A fleet's driver is named while one of its vehicles stands at the pump."""
+    await lane.shop.enrol(
+        truck(vehicle),
+        member(
+            DRIVER,
+            "regular",
+            account="acc-truck",
+            account_kind="fleet",
+            pin_hash="pin:123456",
+            rules=UsageRulesEntry.model_validate(driver),
+        ),
+    )
+    lane.sees(MINE)
+
+
+@pytest.mark.parametrize(
+    ("driver", "vehicle", "code"),
+    [
+        ({}, {"grades": ["0"]}, "fleet_grade"),
+        ({"visits_per_day": 0}, {}, "fleet_visits_day"),
+        ({}, {"volume_per_week_ml": 0}, "fleet_volume_week"),
+        ({}, {"odometer": True}, "fleet_odometer_missing"),
+        ({}, {"pin": True}, "second_factor_required"),
+    ],
+)
+async def test_row_l1_row_l2_the_drivers_and_the_vehicles_rules_are_both_judged(
+    lane: Lane, driver: dict[str, Any], vehicle: dict[str, Any], code: str
+) -> None:
+    await driven(lane, driver, vehicle)
+    named = replace(WISH, member=MemberRef(DRIVER))
+    assert await code_of_refusal(station(lane).authorise(named)) == code
+
+
+async def test_row_l1_the_tighter_of_the_drivers_and_the_vehicles_rules_is_preset(
+    lane: Lane,
+) -> None:
+    await driven(lane, {"max_volume_ml": 40_000}, {"max_volume_ml": 30_000})
+    await station(lane).authorise(replace(WISH, member=MemberRef(DRIVER)))
+    (body,) = await lane.released()
+    assert (body.member_ref, body.preset_volume_ml) == (DRIVER, 30_000)
+
+
+async def test_row_l2_the_odometer_is_the_vehicles_not_the_drivers(lane: Lane) -> None:
+    await driven(lane, {"odometer": True}, {})
+    other_truck = await lane.shop.deliver(5_000, member_ref=DRIVER, odometer_km=300_000)
+    await lane.shop.settle(other_truck, by=DRIVER)
+    await lane.shop.deliver(5_000, member_ref=TRUCK, odometer_km=120_000)
+    named = replace(WISH, member=MemberRef(DRIVER))
+    back = replace(named, odometer_km=119_999)
+    assert await code_of_refusal(station(lane).authorise(back)) == "fleet_odometer_backwards"
+    await station(lane).authorise(replace(named, odometer_km=120_001))
+    (body,) = await lane.released()
+    assert body.odometer_km == 120_001
+
+
+async def test_row_l1_a_strangers_car_at_the_pump_does_not_bind_who_is_named(lane: Lane) -> None:
+    await lane.shop.enrol(truck({"grades": ["0"]}), member("other", "regular"))
+    lane.sees(MINE)
+    await station(lane).authorise(replace(WISH, member=MemberRef("other")))
+    (body,) = await lane.released()
+    assert body.member_ref == "other"
+
+
 async def test_a_car_that_only_stands_there_is_served_as_anybody_where_rules_forbid(
     lane: Lane,
 ) -> None:
@@ -229,6 +346,8 @@ async def test_a_car_that_stands_there_is_bound_where_its_rules_allow(lane: Lane
         ({"grades": ["0"]}, "fleet_grade"),
         ({"max_amount_fen": 9_000}, "fleet_above_limit"),
         ({"max_volume_ml": 9_000}, "fleet_above_limit"),
+        ({"volume_per_day_ml": 9_000}, "fleet_above_limit"),
+        ({"amount_per_week_fen": 9_000}, "fleet_above_limit"),
         ({"odometer": True}, "fleet_odometer_missing"),
         ({"pin": True}, "second_factor_required"),
     ],

@@ -15,6 +15,7 @@ from edge_agent.core.usage_rules import (
     PROBLEMS,
     Fills,
     UsageFacts,
+    exceeded,
     limit,
     locked_problem,
     offline_problem,
@@ -81,6 +82,16 @@ def test_row_c6_row_l1_the_grade_is_judged_at_the_lift_not_before() -> None:
             Fills(amount_this_month=Money(500)),
             "fleet_amount_month",
         ),
+        (UsageRules(amount_per_day_fen=5), Fills(amount_today=Money(5)), "fleet_amount_day"),
+        (UsageRules(amount_per_week_fen=5), Fills(amount_this_week=Money(5)), "fleet_amount_week"),
+        (UsageRules(volume_per_day_ml=5), Fills(volume_today=Volume(5)), "fleet_volume_day"),
+        (UsageRules(volume_per_week_ml=5), Fills(volume_this_week=Volume(5)), "fleet_volume_week"),
+        (
+            UsageRules(volume_per_month_ml=5),
+            Fills(volume_this_month=Volume(5)),
+            "fleet_volume_month",
+        ),
+        (UsageRules(volume_per_month_ml=5), Fills(volume_this_month=Volume(4)), None),
     ],
 )
 def test_row_l1_visits_and_amounts(rules: UsageRules, fills: Fills, code: str | None) -> None:
@@ -163,6 +174,40 @@ def test_row_l1_a_preset_never_exceeds_any_rule(
     assert litre_limit is None or exact <= litre_limit * PRICE.milli
     assert yuan_limit is None or exact <= yuan_limit * 10_000
     assert month is None or exact <= max(0, month - spent) * 10_000
+
+
+WINDOWS = (
+    ("amount_per_day_fen", "amount_today", Money),
+    ("amount_per_week_fen", "amount_this_week", Money),
+    ("amount_per_month_fen", "amount_this_month", Money),
+    ("volume_per_day_ml", "volume_today", Volume),
+    ("volume_per_week_ml", "volume_this_week", Volume),
+    ("volume_per_month_ml", "volume_this_month", Volume),
+)
+
+
+@given(
+    most=st.lists(st.none() | st.integers(0, 10**6), min_size=6, max_size=6),
+    done=st.lists(st.integers(0, 10**6), min_size=6, max_size=6),
+)
+def test_row_l1_a_preset_fits_into_every_window_and_is_as_large_as_the_tightest(
+    most: list[int | None], done: list[int]
+) -> None:
+    rules = UsageRules(**{name: one for (name, *_), one in zip(WINDOWS, most, strict=True)})  # type: ignore[arg-type]
+    fills = Fills(**{name: of(one) for (_, name, of), one in zip(WINDOWS, done, strict=True)})  # type: ignore[arg-type]
+    left = [
+        max(0, one - so_far) * (10_000 if of is Money else PRICE.milli)
+        for (_, _, of), one, so_far in zip(WINDOWS, most, done, strict=True)
+        if one is not None
+    ]
+    preset = limit([(rules, fills)], PRICE, None)
+    if preset is None:
+        assert not left
+        return
+    volume, amount = preset.volume or Volume(0), preset.amount or Money(0)
+    assert volume.ml * PRICE.milli + amount.fen * 10_000 == min(left)
+    assert not exceeded(rules, fills, volume, amount)
+    assert exceeded(rules, fills, Volume(10**7), Money(10**7))
 
 
 # --- whoever may not be charged -----------------------------------------------------------------

@@ -121,6 +121,11 @@ async def test_row_s11_all_that_is_known_of_a_member_comes_back(store: StationSt
         amount_per_month_fen=500_000,
         odometer=True,
         pin=True,
+        amount_per_day_fen=60_000,
+        amount_per_week_fen=150_000,
+        volume_per_day_ml=80_000,
+        volume_per_week_ml=200_000,
+        volume_per_month_ml=700_000,
     )
     await take(
         store,
@@ -165,6 +170,11 @@ async def test_row_s11_all_that_is_known_of_a_member_comes_back(store: StationSt
             500_000,
             True,
             True,
+            60_000,
+            150_000,
+            80_000,
+            200_000,
+            700_000,
         ),
         "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA",
         "lost",
