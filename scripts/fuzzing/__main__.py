@@ -76,7 +76,8 @@ def fuzz_leases(options: argparse.Namespace) -> dict[str, Any]:
     if options.world is not None:
         worlds = [world for world in worlds if world.seed == f"{options.seed}:{options.world}"]
     outcomes: list[lending.Outcome] = []
-    for outcome in spread(lending.run, worlds, options.jobs):
+    live = lending.run_real if options.real else lending.run
+    for outcome in spread(live, worlds, options.jobs):
         outcomes.append(outcome)
         progress.add(outcome.operations)
         if outcome.found:
@@ -89,6 +90,7 @@ def fuzz_leases(options: argparse.Namespace) -> dict[str, Any]:
         "name": "leases",
         "ok": not failed and len(outcomes) == len(worlds) > 0,
         "seed": options.seed,
+        "books": "real stores" if options.real else "paper",
         "worlds": len(worlds),
         "stations": worlds[0].size.stations if worlds else 0,
         **lending.added(outcomes),
@@ -140,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--world", type=int, help="leases: only this one of the seed's worlds")
+    parser.add_argument(
+        "--real", action="store_true", help="leases: real stores and whole sales, five times slower"
+    )
     parser.add_argument("--jobs", type=_count, default=available(), help="processes")
     parser.add_argument("--out", default=str(FOLDER), help="where failing cases are written")
     parser.add_argument("--json", action="store_true", help="the reports as JSON on stdout")

@@ -12,6 +12,8 @@ from edge_agent.model.ids import AccountRef, MemberRef
 DAY_MS: Final = 86_400_000
 TEMPLATE: Final = "voucher"
 CAMPAIGN: Final = "campaign"
+PRICE_SET: Final = "ps-1"
+PRICE_MILLI: Final = 7_850
 POLICY: Final = json.dumps(
     {
         "format": 1,

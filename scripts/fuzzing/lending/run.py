@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from edge_agent.model.errors import EdgeAgentError
 from scripts.fuzzing.lending.paper_building import PaperBuilding
 from scripts.fuzzing.lending.reconciling import settle_down
+from scripts.fuzzing.lending.store_building import StoreBuilding
 from scripts.fuzzing.lending.till import BareTill
+from scripts.fuzzing.lending.whole_till import WholeTill
 from scripts.fuzzing.lending.world import Size, World
 
 USUAL: Final = Size()
@@ -62,6 +66,25 @@ def bare_world(part: Part) -> World:
     """Return a world whose stations keep their books on paper."""
     till = BareTill(random.Random(f"{part.seed}:till"))
     return World(part.seed, part.size, PaperBuilding(), till)
+
+
+def run_real(part: Part) -> Outcome:
+    """Let a world live whose stations have real stores and settle whole sales."""
+    shm = Path("/dev/shm")  # noqa: S108 - a RAM disk where there is one: nothing here must last
+    with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
+        building = StoreBuilding(Path(folder))
+        till = WholeTill(random.Random(f"{part.seed}:till"))
+        made: list[World] = []
+
+        def real_world(part: Part) -> World:
+            made.append(World(part.seed, part.size, building, till, whole=True))
+            return made[0]
+
+        try:
+            return run(part, real_world)
+        finally:
+            for station in made[0].stations.values():
+                building.close(station)
 
 
 def run(part: Part, made: Callable[[Part], World] = bare_world) -> Outcome:

@@ -149,7 +149,7 @@ class Station:
         self.granted = 0
         self._verifier = verifier
         self._truth = truth
-        self._chance = chance
+        self.chance = chance
         self._lives = 0
 
     def start(self, books: LentBooks, catalogues: object) -> None:
@@ -230,8 +230,8 @@ class Station:
             self._send("ledger", encode(batch))
 
     def _greet(self, now_ms: int) -> None:
-        hello = self._chance.randbytes(8).hex()
-        self._window.on_hello_sent(hello, now_ms, self._chance.random())
+        hello = self.chance.randbytes(8).hex()
+        self._window.on_hello_sent(hello, now_ms, self.chance.random())
         head = self._head()
         birth = Birth(
             station=self.name, epoch=head.epoch, head_seq=head.seq, head_hash=head.hash,
@@ -316,7 +316,7 @@ class Station:
         request = LeaseRequest(
             station=self.name,
             epoch=self.books.head().epoch,
-            request_id=self._chance.randbytes(12).hex(),
+            request_id=self.chance.randbytes(12).hex(),
             asset=asset,
             holder=holder,
             amount=amount,

@@ -17,7 +17,16 @@ from hq.message import Message
 from scripts.fuzzing.lending.line import Faults, Line
 from scripts.fuzzing.lending.mishap import Died
 from scripts.fuzzing.lending.office import Office
-from scripts.fuzzing.lending.people import CAMPAIGN, DAY_MS, POLICY, TEMPLATE, Person, people
+from scripts.fuzzing.lending.people import (
+    CAMPAIGN,
+    DAY_MS,
+    POLICY,
+    PRICE_MILLI,
+    PRICE_SET,
+    TEMPLATE,
+    Person,
+    people,
+)
 from scripts.fuzzing.lending.station import SkewedClock, Station
 from scripts.fuzzing.lending.till import Till
 from scripts.fuzzing.lending.truth import Key, Truth
@@ -85,10 +94,12 @@ class WorldClock:
 class World:
     """Stations, headquarters, what lies between them, and what goes wrong."""
 
-    whole = False
-    """Whether sales are settled with all their records, and members are published."""
-
-    def __init__(self, seed: str, size: Size, building: Building, till: Till) -> None:
+    def __init__(
+        self, seed: str, size: Size, building: Building, till: Till, *, whole: bool = False
+    ) -> None:
+        """Make a world; `whole` says that sales are settled with all their records, so that
+        headquarters prices them again, and that members are published to stations."""
+        self.whole = whole
         self.chance = random.Random(f"{seed}:world")
         self.clock = WorldClock()
         self.truth = Truth()
@@ -129,6 +140,7 @@ class World:
         rules, now_ms = self.office.rules, self.clock.wall_ms()
         with self.office.books.transaction():
             rules.publish_policy(POLICY, now_ms)
+            rules.desk.publish_prices(PRICE_SET, 0, {"92": PRICE_MILLI})
             self._credit("budget", CAMPAIGN, 400_000)
             for person in self.people:
                 self._enrol(person, now_ms + self.chance.choice((2, 60)) * DAY_MS, now_ms)
@@ -293,13 +305,23 @@ class World:
 
     async def _restore(self) -> None:
         station = self._somewhere()
+        self._look_at_the_clock(station)
         if self.building.restore(station):
             self._forget(station)
 
     async def _lose_disk(self) -> None:
         station = self._somewhere()
+        self._look_at_the_clock(station)
         self.building.lose(station)
         self._forget(station)
+
+    def _look_at_the_clock(self, station: Station) -> None:
+        """Whoever replaces a disk makes sure that the clock is not slow.
+
+        Epochs are numbered by it: one below an epoch that headquarters knows, and that the new
+        books do not, would never be lent anything.
+        """
+        station.clock.skew_ms = SKEW_MS
 
     def _forget(self, station: Station) -> None:
         """Write off what neither the books have that came back nor headquarters."""
