@@ -551,6 +551,40 @@ def test_fuel_after_an_authorisation_that_seemed_to_fail_is_not_lost(rig: Rig) -
     assert rig.point.phase is Phase.READY
 
 
+def test_note_07_a_retained_display_is_not_billed_to_a_stopped_authorisation(rig: Rig) -> None:
+    fuel(rig, 12_010)
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.pump.unheard = {Authorise, ReadTotals}
+    rig.authorise()
+    rig.give(StopAsked("stopped"))
+    rig.wait(3_000)  # the figures are asked for: the display still shows the sale before
+    rig.pump.unheard = set()
+    rig.wait(10_000)
+    assert [body.volume_ml for body in rig.completed()] == [12_010]
+    assert [b.reason for b in rig.ledger if isinstance(b, FuellingCancelled)] == ["stopped"]
+    assert not rig.of(FuellingDisputed)
+    assert rig.point.phase is Phase.READY
+
+
+def test_note_07_a_retained_display_is_no_sale_while_totalisers_are_unreadable(rig: Rig) -> None:
+    fuel(rig, 12_010, TWO)
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.pump.unheard = {Authorise, ReadTotals}
+    rig.authorise()
+    for _ in range(12):
+        rig.wait(60_000)
+    assert [body.volume_ml for body in rig.completed()] == [12_010]
+    rig.pump.unheard = set()
+    rig.wait(60_000)
+    assert [body.volume_ml for body in rig.completed()] == [12_010]
+    assert [b.reason for b in rig.ledger if isinstance(b, FuellingCancelled)] == [
+        "authorise_no_answer"
+    ]
+    assert rig.point.phase is Phase.READY
+
+
 def test_recovery_never_concludes_while_fuel_flows(rig: Rig) -> None:
     rig.pump.lift(ONE)
     rig.settle()
