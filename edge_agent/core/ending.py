@@ -48,7 +48,7 @@ PHANTOM_ML = 50
 
 def nozzles_in_hand(current: Current) -> tuple[LogicalNozzle, ...]:
     """Return the nozzles through which the fuelling in hand may have flowed."""
-    if current.ended is not None and current.watched:
+    if current.ended is not None and current.seen_flowing:
         return (current.ended.nozzle,)
     return tuple(LogicalNozzle(nozzle) for nozzle in current.body.nozzles)
 
@@ -134,7 +134,7 @@ def _complete(point: Point) -> bool:
         return False  # whatever was said before: it is not over
     has_totals = all(nozzle in point.readings for nozzle in nozzles_in_hand(current))
     if current.ended is not None:
-        return has_totals or (current.watched and point.retries >= RETRIES)
+        return has_totals or (current.seen_flowing and point.retries >= RETRIES)
     still = has_totals and all(
         nozzle in point.totals and point.totals[nozzle] == point.readings[nozzle]
         for nozzle in nozzles_in_hand(current)
@@ -169,7 +169,7 @@ def deliveries(point: Point, current: Current) -> tuple[LogicalNozzle, Delivered
     """Return what the fuelling in hand delivered, and through which nozzle."""
     nozzles = nozzles_in_hand(current)
     ended = current.ended
-    if ended is not None and current.watched:
+    if ended is not None and current.seen_flowing:
         before, after = point.totals.get(ended.nozzle), point.readings.get(ended.nozzle)
         price = price_of(current, ended.nozzle)
         return ended.nozzle, watched(current.id, ended, before, after, price)

@@ -100,6 +100,11 @@ class Current:
         """The fuelling's id."""
         return FuellingId(self.body.fuelling_id)
 
+    @property
+    def seen_flowing(self) -> bool:
+        """Whether the display is about this fuelling: until fuel flows it shows the one before."""
+        return self.watched and self.started_ms is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
