@@ -73,7 +73,7 @@ decimals_confirmed = true
 def measure(scale: Scale) -> list[Row]:
     """Measure cold starts, then a daemon that polls 16 points."""
     points, starts = scale.of(16, 16, 2), scale.of(5, 2, 1)
-    settle_s, watch_s = scale.of(15, 12, 3), scale.of(20, 4, 1)  # first every point is programmed
+    settle_s, watch_s = scale.of(15, 12, 9), scale.of(20, 4, 1)  # first every point is programmed
     with folder() as path:
         start_s, bare_s = _cold_starts(path / "cold", points, starts)
     with folder() as path:

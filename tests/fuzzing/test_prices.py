@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from edge_agent.app.quote_case import quote_case
 from edge_agent.core import combination, earning, leases, pricing, slot_search, worth
 from edge_agent.core.promotions import quote
-from edge_agent.core.worth import Bid, Figures
+from edge_agent.core.worth import Bid
 from scripts.fuzzing import __main__ as fuzz
 from scripts.fuzzing import casefile, prices, shrinking
 from scripts.fuzzing.policies import a_size, lawful
@@ -75,12 +75,15 @@ def rounds_down(patch: pytest.MonkeyPatch) -> None:
 
 @planted
 def burns_coupons(patch: pytest.MonkeyPatch) -> None:
-    def every_coupon(
-        able: Sequence[Bid], excluded: Mapping[int, int], figures: Figures
-    ) -> tuple[list[list[Bid]], int]:
-        return [[*able]], combination._reach(able, 0, excluded, figures) or 0
+    def most_coupons(hands: combination._Hands) -> int:
+        for count in reversed(range(len(hands.coupons) + 1)):
+            hands.count = count
+            found = hands.reaching(0)
+            if found is not None:
+                return found
+        raise ValueError("no combination reaches the limit")
 
-    patch.setattr(combination, "_fewest_coupons", every_coupon)
+    patch.setattr(combination._Hands, "fewest_coupons", most_coupons)
     _bidding(patch, lambda bid: bid._replace(merit=bid.bit))
 
 
