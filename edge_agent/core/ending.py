@@ -68,7 +68,13 @@ def begin_ending(point: Point, at: Moment) -> Step:
 
 
 def end_with(point: Point, ended: FuellingEnded, at: Moment) -> Step:
-    """The dispenser gave final figures: note them and read the totalisers."""
+    """The dispenser gave final figures: note them and read the totalisers.
+
+    Figures of a fuelling that was not seen to flow, and may flow yet, are the ones retained from
+    the sale before: they end nothing.
+    """
+    if point.status in FLOWING and point.current is not None and not point.current.seen_flowing:
+        return Step(point)
     current = point.current and replace(point.current, ended=ended)
     return begin_ending(replace(point, current=current), at)
 
@@ -82,7 +88,7 @@ def on_ending_input(point: Point, given: Input, at: Moment) -> Step:
     match given:
         case FuellingEnded():
             point = replace(point, current=replace(current, ended=given))
-        case TotalsRead():
+        case TotalsRead() if point.status not in FLOWING:  # else more may flow: asked again later
             point = replace(point, readings=with_reading(point.readings, given))
         case CommandFailed(command=ReadTotals()):
             point = replace(point, retries=point.retries + 1)

@@ -585,6 +585,45 @@ def test_note_07_a_retained_display_is_no_sale_while_totalisers_are_unreadable(r
     assert rig.point.phase is Phase.READY
 
 
+@pytest.mark.parametrize("before_ml", [0, 2_000])
+def test_note_07_a_retained_display_does_not_end_what_a_restart_carries_on(
+    rig: Rig, before_ml: int
+) -> None:
+    fuel(rig, 9_000)
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.flow(before_ml)
+    rig.settle()
+    rig.restart()
+    assert rig.point.phase in (Phase.RELEASED, Phase.DELIVERING)
+    rig.pump.flow(5_000)
+    rig.settle()
+    rig.wait(10_000)
+    assert rig.pump.status is DispenserStatus.FUELLING, "a restart stops nobody"
+    rig.pump.hang()
+    rig.settle()
+    assert [body.volume_ml for body in rig.completed()] == [9_000, before_ml + 5_000]
+
+
+def test_totalisers_read_before_a_stop_took_effect_are_read_again(rig: Rig) -> None:
+    rig.pump.lift(ONE)
+    rig.settle()
+    rig.authorise()
+    rig.pump.unheard = {Stop}
+    rig.wait(300_000)
+    rig.wait(15_000)
+    assert phase_of(rig) is Phase.ENDING
+    rig.pump.flow(4_000)
+    rig.settle()
+    rig.pump.hang()
+    rig.settle()
+    for _ in range(3):
+        rig.wait(10_000)
+    assert [body.volume_ml for body in rig.completed()] == [4_000]
+    assert phase_of(rig) is Phase.READY
+
+
 def test_recovery_never_concludes_while_fuel_flows(rig: Rig) -> None:
     rig.pump.lift(ONE)
     rig.settle()
