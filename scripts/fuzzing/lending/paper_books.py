@@ -50,6 +50,7 @@ class PaperBooks:
         self._unseen: set[str] = set()
         """Leases that were recalled before they came."""
         self._moved: dict[str, list[AssetMoved]] = {}
+        self._refunded: set[str] = set()
         self._versions: dict[str, tuple[int, int]] = {}
         """Version and counter by dataset."""
 
@@ -78,6 +79,8 @@ class PaperBooks:
             posted.append(record)
             if isinstance(body, AssetMoved) and body.reason == "sale":
                 self._moved.setdefault(body.sale_id, []).append(body)
+            elif isinstance(body, AssetMoved):
+                self._refunded.add(body.sale_id)
             elif isinstance(body, LeaseClosed) and body.lease_id not in self._leases:
                 self._unseen.add(body.lease_id)
         return tuple(posted)
@@ -175,8 +178,8 @@ class PaperBooks:
         return [lease for lease in found if lease.terms.expires_ms <= now_ms][:limit]
 
     def movements(self, sale: str) -> list[AssetMoved]:
-        """Return what a sale moved."""
-        return self._moved.get(sale, [])
+        """Return what a sale moved; nothing once it was given back."""
+        return [] if sale in self._refunded else self._moved.get(sale, [])
 
     # --- catalogues ------------------------------------------------------------------------------
 
@@ -257,6 +260,7 @@ class PaperBooks:
         backup._coupons = {member: {**names} for member, names in self._coupons.items()}
         backup._unseen = {*self._unseen}
         backup._moved = {sale: [*moved] for sale, moved in self._moved.items()}
+        backup._refunded = {*self._refunded}
         backup._versions = {**self._versions}
         return backup
 

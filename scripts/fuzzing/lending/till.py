@@ -108,12 +108,13 @@ class BareTill:
         remembered = self.sales.get(station.name, [])
         if not remembered:
             return
-        sale, earned = remembered.pop(self.chance.randrange(len(remembered)))
+        # Some are asked for again: books that came back from a backup do not know the first time.
+        sale, earned = self.chance.choice(remembered)
         books = station.books
         moved = books.movements(sale) if isinstance(books, PaperBooks) else []
         back: list[RecordBody] = list(leases.given_back(moved))
         if not back:
-            return  # a restore has forgotten it
+            return  # given back already, or forgotten by a restore
         back += [
             body.model_copy(update={"points": -body.points, "reason": "refund"}) for body in earned
         ]

@@ -115,7 +115,7 @@ class WholeTill:
         remembered, books = self.sales.get(station.name, []), station.books
         if not remembered or not isinstance(books, LedgerBooks):
             return
-        name = remembered.pop(self.chance.randrange(len(remembered)))
+        name = self.chance.choice(remembered)
         sale = books.sale(SaleId(name))
         if sale is None or sale.refunded is not None:
             return

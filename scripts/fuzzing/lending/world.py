@@ -37,7 +37,7 @@ OPENING_FEN: Final = 60_000
 OPENING_POINTS: Final = 4_000
 
 WEIGHTS: Final = {
-    "sell": 620, "refund": 90, "top_up": 30, "close": 60, "pay_in": 35, "coupon": 25,
+    "sell": 620, "refund": 110, "top_up": 30, "close": 60, "pay_in": 35, "coupon": 45,
     "recall": 8, "link": 50, "weather": 12, "skew": 12, "die": 20, "office_dies": 12,
     "office_away": 5, "backup": 8, "restore": 1.2, "lose_disk": 0.4, "sleep": 12,
 }  # fmt: skip
@@ -245,14 +245,15 @@ class World:
             self._credit("coupon", str(serial), 1)
 
     async def _recall(self) -> None:
-        luck = self.chance.random()
+        luck, latest = self.chance.random(), self.chance.random() < 0.5
 
         def recalled(rules: Headquarters, now_ms: int) -> object:
             rows = self.office.ask(
-                "SELECT lease_id FROM lease WHERE state = 'open' ORDER BY lease_id"
+                "SELECT lease_id FROM lease WHERE state = 'open' ORDER BY granted_ms, lease_id"
             )
-            if rows:
-                rules.leases.recall(rows[int(luck * len(rows))][0], now_ms)
+            if rows:  # the latest is perhaps on its way yet
+                place = -1 if latest else int(luck * len(rows))
+                rules.leases.recall(rows[place][0], now_ms)
             return None
 
         self._at_desk(recalled)
@@ -308,6 +309,9 @@ class World:
         self._look_at_the_clock(station)
         if self.building.restore(station):
             self._forget(station)
+            # People come with receipts of sales that these books do not know to be refunded.
+            for _ in range(4):
+                await self._at(station, self.till.refund(station))
 
     async def _lose_disk(self) -> None:
         station = self._somewhere()
