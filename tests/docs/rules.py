@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from tests.docs.tables import ROOT
@@ -39,6 +40,7 @@ def _content() -> dict[str, Any]:
     return tomllib.loads((ROOT / "tests" / "rules.toml").read_text(encoding="utf-8"))
 
 
+@cache
 def covering() -> dict[str, list[str]]:
     """Return the tests that name a row, `file::test`, by the row's id."""
     found: dict[str, list[str]] = {}
