@@ -17,7 +17,8 @@ QUIET: Final = 3
 EXPECTED_ALARMS: Final = frozenset(
     {
         "epoch_changed", "born_anew", "rows_after_backup",  # disks were lost and restored
-        "leases_refused", "policy_refused", "members_refused",  # messages came late, or twice
+        # messages came late, or twice
+        "leases_refused", "policy_refused", "members_refused", "prices_refused",
         "floor_debt", "points_debt", "debt",  # the floor limit, or earned points spent and refunded
         "over_cap",  # two tills took money at the same time
     }
