@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -26,7 +27,8 @@ def spread(work: Callable[[In], Out], pieces: Iterable[In], jobs: int) -> Iterat
         yield from map(work, pieces)
         return
     waiting = iter(pieces)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _die_with, (os.getpid(),)) as pool:
         running: set[Future[Out]] = {
             pool.submit(work, piece) for piece in islice(waiting, 2 * jobs)
         }
@@ -35,6 +37,17 @@ def spread(work: Callable[[In], Out], pieces: Iterable[In], jobs: int) -> Iterat
             for each in done:
                 yield each.result()
             running |= {pool.submit(work, piece) for piece in islice(waiting, len(done))}
+
+
+def _die_with(parent: int) -> None:
+    """End this process soon after the one that started it, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Progress:
